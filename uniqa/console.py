@@ -1,0 +1,145 @@
+"""How programs speak: data on stdout, people on stderr, one line per error, progress with an ETA.
+
+Must not know what is being done; `curation.cli` and `training.cli` hang their commands on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from uniqa.errors import UniqaError
+
+people = Console(stderr=True, highlight=False)
+"""For people: stderr, so that stdout stays clean for data."""
+
+
+def say(message: str, style: str = "") -> None:
+    """One line for people; `message` is plain text, not markup."""
+    people.print(Text(message, style=style), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """One line of warning for people."""
+    people.print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout, for machines."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[str] = (),
+    to_people: bool = False,
+) -> None:
+    """A table people can read; cells are printed literally, columns in `right` right-aligned."""
+    table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
+    to_right = set(right)
+    for column in columns:
+        table.add_column(
+            escape(column), justify="right" if column in to_right else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    target = people if to_people else Console(highlight=False)
+    if not target.is_terminal and not os.environ.get("COLUMNS"):
+        # A pipe or a log has no width: 80 columns would fold paths and texts needlessly.
+        target = Console(file=target.file, highlight=False, width=140)
+    target.print(table)
+
+
+def cell(value: object) -> str:
+    """One value as it stands in a table: control characters made visible, long texts cut."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    text = str(value)
+    text = "".join(c if c.isprintable() else ("⏎" if c == "\n" else "·") for c in text)
+    return text if len(text) <= 500 else text[:497] + "…"
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Items per second, averaged by rich over the last half minute."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f}/s" if speed else "–/s")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress display on stderr: stage, bar, done/total, rate, elapsed, remaining, notes.
+
+    Tasks may carry a ``note`` field. Where stderr is no terminal nothing moves; the commands'
+    closing lines say what was done.
+    """
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=people,
+        transient=False,
+        disable=not people.is_terminal,
+    )
+    with bar:
+        yield bar
+
+
+def run(app: typer.Typer, name: str) -> None:
+    """Run a typer app so that every error a person can act on is one line and an exit code."""
+    try:
+        code = app(standalone_mode=False, prog_name=name)
+    except UniqaError as error:
+        _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        _fail(error.format_message(), error.exit_code, f"See {name} --help")
+    except typer.Abort:
+        _fail("interrupted", 130)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was finished is stored", 130)
+    except BrokenPipeError:
+        # The reader (head, less) has gone: no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int, remedy: str = "") -> None:
+    line = " ".join(message.split())
+    if remedy and not line.endswith((".", "?", "!")):
+        line += "."
+    people.print(
+        Text.assemble(("error: ", "bold red"), f"{line} {remedy}".rstrip()), soft_wrap=True
+    )
+    sys.exit(code)

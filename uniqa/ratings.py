@@ -1,0 +1,310 @@
+"""Ratings tables: CSV, TSV, Parquet or JSON lines with one row per image, on any scale.
+
+Real tables are messy: columns have many names, file names come with spaces or without endings,
+scores are missing, some scales run backwards. This module takes what can be taken, says in plain
+sentences what it guessed (`RatingsTable.guessed`) and what it left out (`RatingsTable.dropped`),
+and refuses with one clear line what it cannot use. A manifest is a valid ratings table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from uniqa.errors import InputError, UsageError, nearest
+from uniqa.levels import Scale, level_of
+from uniqa.photos import SUFFIXES
+from uniqa.splits import SPLITS, split_groups
+
+# First name that a table has wins; compared in lower case without spaces, dashes, underscores.
+NAMES: dict[str, list[str]] = {
+    "image": (
+        "image image_path image_name img path file filename file_name filepath photo picture "
+        "dist_img dis_img_path distorted name image_id id"
+    ).split(),
+    "mos": (
+        "mos mean_opinion_score dmos mos_quality quality_mos mos_zscore score mean rating "
+        "mean_score beauty quality aesthetic"
+    ).split(),
+    "std": "std mos_std sd stddev mos_sd score_std stdev".split(),
+    "votes": "votes n_votes num_votes n raters num_ratings count".split(),
+    "dataset": ["dataset"],
+    "group": "group content scene reference ref ref_img ref_img_path source_image".split(),
+    "split": "split set fold".split(),
+    "scale": ["scale"],
+}
+
+_USUAL_SCALES = ((0, 1), (1, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
+
+
+@dataclass(frozen=True)
+class RatingsTable:
+    """A ratings table made regular.
+
+    `frame` has one row per image, in the table's order, with the columns `image` (absolute path
+    as text), `name` (as written in the table), `mos` (own scale), `score` (unified, 0–1),
+    `level`, `std`, `votes` (NaN where unknown), `dataset`, `group`, `split` (empty where the
+    table gives none).
+    """
+
+    path: Path
+    frame: pd.DataFrame
+    scale: Scale
+    guessed: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    def with_splits(self, seed: int = 0) -> pd.DataFrame:
+        """`frame` with every empty split filled, group by group (see `split_groups`)."""
+        frame = self.frame.copy()
+        open_rows = frame["split"] == ""
+        if open_rows.any():
+            told = frame.loc[~open_rows].groupby("group")["split"].first().to_dict()
+            free = frame.loc[open_rows & ~frame["group"].isin(list(told)), "group"]
+            told |= split_groups(free, seed=seed)
+            frame.loc[open_rows, "split"] = frame.loc[open_rows, "group"].map(told)
+        return frame
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path's ending says that it is a table and not a photo."""
+    return _kind(path) is not None
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a table as it is, every cell of a text format as text.
+
+    Raises:
+        InputError: no such file, an ending that is no table's, or a file that does not parse.
+    """
+    kind = _kind(path)
+    if not path.is_file():
+        raise InputError(f"no table at {path}", "Check the path")
+    if kind is None:
+        raise InputError(f"{path} is not a table", "Use .csv, .tsv, .parquet or .jsonl")
+    try:
+        if kind == "parquet":
+            return pd.read_parquet(path)
+        if kind == "json":
+            return pd.read_json(path, lines=True, dtype=False)
+        separator = "\t" if kind == "tsv" else ","
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except (ValueError, OSError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} cannot be read as a table ({reason})") from error
+
+
+def read_ratings(
+    path: Path,
+    *,
+    image_column: str | None = None,
+    score_column: str | None = None,
+    images_root: Path | None = None,
+    scale: Scale | None = None,
+    dataset: str | None = None,
+) -> RatingsTable:
+    """Read a ratings table and make it regular.
+
+    Args:
+        path: .csv, .tsv, .parquet, .jsonl (also gzipped text).
+        image_column, score_column: names; guessed (and said) when not given.
+        images_root: folder that image names are relative to; guessed when not given: the table's
+            own folder, or an ``images`` folder in it.
+        scale: ends of the scale; guessed (and said) when not given.
+        dataset: name of the dataset; the table's ``dataset`` column or its file name otherwise.
+
+    Raises:
+        InputError: unreadable, no usable column, or no usable row.
+        UsageError: a named column that the table does not have.
+    """
+    raw = read_frame(path)
+    if raw.empty:
+        raise InputError(f"{path} has no rows")
+    guessed: list[str] = []
+    columns = _choose_columns(path, raw, image_column, score_column, guessed)
+    frame = pd.DataFrame({"name": raw[columns["image"]].astype(str).str.strip()})
+    for number in ("mos", "std", "votes"):
+        source = columns.get(number)
+        frame[number] = pd.to_numeric(raw[source], errors="coerce") if source else float("nan")
+    dropped = _drop_unusable(path, frame, columns)
+    raw = raw.loc[frame.index]
+    _check_numeric(path, frame, columns["mos"])
+    resolver = _Resolver(path, images_root, guessed)
+    frame.insert(0, "image", [str(image) for image in resolver.resolve(frame["name"].tolist())])
+    own = columns.get("scale")
+    if scale is None and own is not None:
+        scale = Scale.parse(str(raw[own].iloc[0]))
+    if scale is None:
+        scale = _guess_scale(frame, raw.columns, columns["mos"], guessed)
+    beyond = int(((frame["mos"] - scale.worst) * (frame["mos"] - scale.best) > 1e-9).sum())
+    if beyond:
+        dropped.append(f"{beyond} ratings lie beyond the scale {scale.name} and were clipped to it")
+    frame["score"] = scale.unify(frame["mos"].to_numpy())
+    frame["level"] = [level_of(score) for score in frame["score"]]
+    frame["dataset"] = _text(raw, columns.get("dataset"), dataset or _stem(path))
+    group = _text(raw, columns.get("group"), "")
+    frame["group"] = group.where(group != "", frame["name"])
+    frame["split"] = _splits(path, _text(raw, columns.get("split"), ""))
+    return RatingsTable(path, frame.reset_index(drop=True), scale, guessed, dropped)
+
+
+def _choose_columns(
+    path: Path,
+    raw: pd.DataFrame,
+    image_column: str | None,
+    score_column: str | None,
+    guessed: list[str],
+) -> dict[str, str]:
+    named = {"image": image_column, "mos": score_column}
+    plain = {_plain(column): column for column in map(str, raw.columns)}
+    columns: dict[str, str] = {}
+    for meaning, names in NAMES.items():
+        wanted = named.get(meaning)
+        if wanted is not None:
+            if wanted not in raw.columns:
+                raise UsageError(f"{path} has no column '{wanted}'", nearest(wanted, raw.columns))
+            columns[meaning] = wanted
+            continue
+        found = next((plain[_plain(name)] for name in names if _plain(name) in plain), None)
+        if found is None:
+            continue
+        columns[meaning] = found
+        if found != meaning:
+            what = "score" if meaning == "mos" else meaning
+            guessed.append(f"column '{found}' of {path.name} is taken as the {what}")
+    for meaning, option in (("image", "--image-column"), ("mos", "--score-column")):
+        if meaning not in columns:
+            what = "image" if meaning == "image" else "score"
+            has = ", ".join(map(str, raw.columns))
+            raise InputError(f"{path} has no {what} column (it has: {has})", f"Name it by {option}")
+    return columns
+
+
+def _drop_unusable(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> list[str]:
+    dropped = []
+    unnamed = frame["name"].isin(["", "nan", "None"])
+    unscored = frame["mos"].isna() & ~unnamed
+    if unscored.all():
+        column = columns["mos"]
+        raise InputError(
+            f"column '{column}' of {path} holds no numbers", "Name another by --score-column"
+        )
+    for rows, why in ((unnamed, "no image name"), (unscored, "no score")):
+        if rows.any():
+            first = frame.loc[rows, "name"].iloc[0] or f"row {int(rows.idxmax()) + 1}"
+            dropped.append(f"{int(rows.sum())} rows left out: {why} (first: {first})")
+    frame.drop(frame.index[unnamed | unscored], inplace=True)
+    again = frame["name"].duplicated()
+    if again.any():
+        # Two rows of one image would put it on both sides of a draw; their mean is its MOS.
+        means = frame.groupby("name")["mos"].transform("mean")
+        frame["mos"] = means
+        first = frame.loc[again, "name"].iloc[0]
+        frame.drop(frame.index[again], inplace=True)
+        dropped.append(f"{int(again.sum())} repeated rows merged to a mean MOS (first: {first})")
+    return dropped
+
+
+def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:
+    if frame.empty:
+        raise InputError(f"{path} has no row with an image and a score in '{column}'")
+    if not frame["mos"].abs().lt(float("inf")).all():
+        raise InputError(f"column '{column}' of {path} holds infinite scores")
+
+
+def _guess_scale(
+    frame: pd.DataFrame, columns: Iterable[object], column: str, guessed: list[str]
+) -> Scale:
+    low, high = float(frame["mos"].min()), float(frame["mos"].max())
+    backwards = "dmos" in _plain(column)
+    bins = sorted(
+        int(match[1]) for name in columns if (match := re.fullmatch(r"n(\d{1,2})", str(name)))
+    )
+    if len(bins) >= 3 and bins == list(range(bins[0], bins[0] + len(bins))):
+        ends = (float(bins[0]), float(bins[-1]))
+        why = f"its vote counts n{bins[0]}…n{bins[-1]}"
+    else:
+        usual = (ends for ends in _USUAL_SCALES if ends[0] <= low and high <= ends[1])
+        ends = tuple(map(float, next(usual, (low, high))))  # type: ignore[assignment]
+        why = f"scores from {low:g} to {high:g}"
+    if ends[0] == ends[1]:
+        ends = (ends[0] - 0.5, ends[1] + 0.5)
+    scale = Scale(*(reversed(ends) if backwards else ends))
+    better = "lower is better" if backwards else "higher is better"
+    guessed.append(
+        f"scale {ends[0]:g}–{ends[1]:g}, {better}, from {why} (set it by --scale WORST:BEST)"
+    )
+    return scale
+
+
+class _Resolver:
+    """Finds files for the names in a table."""
+
+    def __init__(self, table: Path, images_root: Path | None, guessed: list[str]) -> None:
+        if images_root is not None and not images_root.is_dir():
+            raise InputError(f"no folder at {images_root}", "Check --images-root")
+        here = table.resolve().parent
+        self.roots = [images_root.resolve()] if images_root else [here, here / "images"]
+        self.told = images_root is not None
+        self.guessed = guessed
+
+    def resolve(self, names: Sequence[str]) -> list[Path]:
+        sample = names[:: max(1, len(names) // 50)]
+        root = max(
+            self.roots, key=lambda r: sum(self._find(r, name) is not None for name in sample)
+        )
+        if not self.told and root != self.roots[0]:
+            self.guessed.append(f"image names are relative to {root}")
+        missing = [name for name in sample if self._find(root, name) is None]
+        stems: dict[str, Path] = {}
+        if missing and root.is_dir():
+            # Names without an ending: look the files up once, by the name before the last dot.
+            for file in sorted(root.rglob("*")):
+                if file.suffix.lower() in SUFFIXES:
+                    stems.setdefault(str(file.relative_to(root).with_suffix("")), file)
+        return [self._find(root, name) or stems.get(name) or root / name for name in names]
+
+    @staticmethod
+    def _find(root: Path, name: str) -> Path | None:
+        path = root / name
+        return path if path.is_file() else None
+
+
+def _text(raw: pd.DataFrame, column: str | None, default: str) -> pd.Series[str]:
+    if column is None:
+        return pd.Series(default, index=raw.index, dtype=object)
+    text = raw[column].astype(object).where(raw[column].notna(), default)
+    return text.astype(str).str.strip()
+
+
+def _splits(path: Path, split: pd.Series[str]) -> pd.Series[str]:
+    renamed = split.str.lower().replace(
+        {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+    )
+    unknown = sorted(set(renamed) - {*SPLITS, ""})
+    if unknown:
+        raise InputError(
+            f"{path} has the unknown split '{unknown[0]}'",
+            f"Use {', '.join(SPLITS)} or leave empty",
+        )
+    return renamed
+
+
+def _kind(path: Path) -> str | None:
+    name = path.name.lower().removesuffix(".gz")
+    endings = {"csv": "csv", "tsv": "tsv", "tab": "tsv", "parquet": "parquet", "jsonl": "json"}
+    return endings.get(name.rpartition(".")[2])
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_\-]+", "", name).lower()
+
+
+def _stem(path: Path) -> str:
+    """The dataset's name when nobody gave one: the table's name, or its folder's if that is vague."""
+    stem = path.name.split(".")[0]
+    vague = {"scores", "ratings", "labels", "mos", "data", "train", "test", "index"}
+    return path.resolve().parent.name if stem.lower() in vague else stem
