@@ -129,8 +129,8 @@ def _decode(path: Path, data: bytes, image: Image.Image, max_side: int | None) -
     rgb = to_rgb(upright)
     if max_side and max(rgb.size) > max_side:
         scale = max_side / max(rgb.size)
-        size = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
-        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        shrunk = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
+        rgb = rgb.resize(shrunk, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return Photo(
         path=path,
         image_id=hashlib.sha256(data).hexdigest(),
