@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 
 class UniqaError(Exception):
-    """One clear line for a person: what is wrong, and with what (`message`), what to do (`remedy`)."""
+    """One clear line for a person: what is wrong (`message`) and what to do (`remedy`)."""
 
     exit_code = 3
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -62,9 +63,9 @@ class RatingsTable:
         frame = self.frame.copy()
         open_rows = frame["split"] == ""
         if open_rows.any():
-            told = frame.loc[~open_rows].groupby("group")["split"].first().to_dict()
+            told: dict[Any, str] = frame.loc[~open_rows].groupby("group")["split"].first().to_dict()
             free = frame.loc[open_rows & ~frame["group"].isin(list(told)), "group"]
-            told |= split_groups(free, seed=seed)
+            told.update(split_groups(free, seed=seed))
             frame.loc[open_rows, "split"] = frame.loc[open_rows, "group"].map(told)
         return frame
 
@@ -169,7 +170,7 @@ def _choose_columns(
             columns[meaning] = wanted
             continue
         found = next((plain[_plain(name)] for name in names if _plain(name) in plain), None)
-        if found is None:
+        if found is None or (meaning == "group" and _is_fractional(raw[found])):
             continue
         columns[meaning] = found
         if found != meaning:
@@ -183,6 +184,12 @@ def _choose_columns(
     return columns
 
 
+def _is_fractional(column: pd.Series[Any]) -> bool:
+    """Whether a column holds measurements: AADB's "Content" is a score, not a content's name."""
+    numbers = pd.to_numeric(column, errors="coerce").dropna()
+    return bool(len(numbers) == len(column) and (numbers % 1 != 0).any())
+
+
 def _drop_unusable(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> list[str]:
     dropped = []
     unnamed = frame["name"].isin(["", "nan", "None"])
@@ -194,7 +201,7 @@ def _drop_unusable(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> 
         )
     for rows, why in ((unnamed, "no image name"), (unscored, "no score")):
         if rows.any():
-            first = frame.loc[rows, "name"].iloc[0] or f"row {int(rows.idxmax()) + 1}"
+            first = frame.loc[rows, "name"].iloc[0] or "an empty name"
             dropped.append(f"{int(rows.sum())} rows left out: {why} (first: {first})")
     frame.drop(frame.index[unnamed | unscored], inplace=True)
     again = frame["name"].duplicated()
@@ -253,9 +260,8 @@ class _Resolver:
 
     def resolve(self, names: Sequence[str]) -> list[Path]:
         sample = names[:: max(1, len(names) // 50)]
-        root = max(
-            self.roots, key=lambda r: sum(self._find(r, name) is not None for name in sample)
-        )
+        hits = {r: sum(self._find(r, name) is not None for name in sample) for r in self.roots}
+        root = max(self.roots, key=lambda candidate: hits[candidate])
         if not self.told and root != self.roots[0]:
             self.guessed.append(f"image names are relative to {root}")
         missing = [name for name in sample if self._find(root, name) is None]
@@ -304,7 +310,7 @@ def _plain(name: str) -> str:
 
 
 def _stem(path: Path) -> str:
-    """The dataset's name when nobody gave one: the table's name, or its folder's if that is vague."""
+    """The dataset's name when nobody gave one: the table's, or its folder's if that is vague."""
     stem = path.name.split(".")[0]
     vague = {"scores", "ratings", "labels", "mos", "data", "train", "test", "index"}
     return path.resolve().parent.name if stem.lower() in vague else stem
