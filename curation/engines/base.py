@@ -1,0 +1,93 @@
+"""The protocol that every engine follows, and what passes through it.
+
+`generate` never raises for one bad request: each request gets an `Answer` or a `Refused`. It raises
+`EngineError` only when the engine as a whole cannot go on. Engines must not know of the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from curation.prompts import Question
+from uniqa.photos import Photo
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How text is drawn. `temperature` 0 is greedy; `max_tokens` bounds one answer."""
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    max_tokens: int = 160
+
+    def as_dict(self) -> dict[str, Any]:
+        """For hashing and storing."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One caption wanted. `payload` is what the engine's `prepare` made of the photo."""
+
+    caption_id: str
+    image_id: str
+    payload: Any
+    question: Question
+    sampling: Sampling
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A caption. `finish_reason` is ``stop``, or ``length`` for a text that was cut off."""
+
+    caption_id: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request without a caption. A `permanent` one would fail again and is not retried."""
+
+    caption_id: str
+    kind: str
+    message: str
+    permanent: bool
+
+
+class Engine(Protocol):
+    """A model that answers questions about photos."""
+
+    name: str
+    """measured, vllm, …"""
+    model: str
+    """The model's name, as it stands in the corpus."""
+    revision: str
+    """Changes whenever the model's answers may: a commit, a hash of the weights."""
+    max_side: int
+    """Photos are shrunk to this many pixels on the longer side before `prepare`."""
+    window: int
+    """How many requests it likes at once."""
+    samples: bool
+    """Whether `Sampling` changes its answers; if not, it is no part of a caption's identity."""
+
+    def prepare(self, photo: Photo) -> Any:
+        """What requests need of a photo. Runs in the image step's processes, so it is picklable."""
+        ...
+
+    def start(self) -> None:
+        """Load the model. Raises EngineError with the reason and a remedy."""
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> list[Answer | Refused]:
+        """One answer per request, in any order."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back; safe to call twice, and before `start`."""
+        ...

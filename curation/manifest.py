@@ -1,0 +1,160 @@
+"""The manifest: the filtered, split list that training reads, and its provenance.
+
+One row per rated image (and per unrated one that has a caption), Parquet or JSON lines; the same
+corpus, policy and seed give the same bytes. Beside it stands ``NAME.provenance.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.corpus import Corpus, versions
+from curation.filter import Filtered, snapshot_hash
+from curation.policy import Policy
+from uniqa.errors import InputError, UsageError
+
+CAPTION = pa.struct(
+    [
+        ("text", pa.string()),
+        ("weight", pa.float32()),
+        ("task", pa.string()),
+        ("cue", pa.string()),
+        ("source", pa.string()),
+        ("model", pa.string()),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("image", pa.string()),
+        ("image_id", pa.string()),
+        ("dataset", pa.string()),
+        ("task", pa.string()),
+        ("mos", pa.float64()),
+        ("mos_std", pa.float64()),
+        ("score", pa.float64()),
+        ("level", pa.string()),
+        ("scale", pa.string()),
+        ("split", pa.string()),
+        ("group", pa.string()),
+        ("captions", pa.list_(CAPTION)),
+    ]
+)
+
+QUERY = """
+WITH texts AS (
+    SELECT image_id,
+           list({'text': text, 'weight': 1.0::FLOAT, 'task': task, 'cue': cue, 'source': source,
+                 'model': CASE WHEN source = 'model' THEN model || '@' || revision ELSE '' END}
+                ORDER BY task, cue, caption_id) AS captions
+    FROM captions SEMI JOIN (SELECT caption_id FROM verdicts WHERE filter_id = $filter_id AND kept)
+    USING (caption_id) GROUP BY image_id)
+SELECT i.path AS image, i.image_id, coalesce(r.dataset, '') AS dataset,
+       coalesce(r.task, '') AS task, r.mos, r.std AS mos_std, r.score,
+       coalesce(r.level, '') AS level, coalesce(r.scale, '') AS scale,
+       coalesce(r.split, 'train') AS split, coalesce(r.group_id, i.image_id) AS "group",
+       coalesce(t.captions, []) AS captions
+FROM images i LEFT JOIN ratings r USING (image_id) LEFT JOIN texts t USING (image_id)
+WHERE r.mos IS NOT NULL OR t.captions IS NOT NULL
+ORDER BY dataset, task, image, i.image_id
+"""
+
+
+def write_manifest(
+    corpus: Corpus, policy: Policy, filtered: Filtered, path: Path
+) -> tuple[pa.Table, Path]:
+    """Write the manifest and its provenance.
+
+    Args:
+        corpus: holds the verdicts of `filtered`.
+        policy: by which they were made.
+        filtered: the counts.
+        path: ends in .parquet or .jsonl.
+
+    Returns:
+        The manifest's rows, and the provenance file's path.
+
+    Raises:
+        UsageError: another ending.
+        InputError: the file cannot be written.
+    """
+    check_path(path)
+    query = QUERY.replace("$filter_id", f"'{filtered.filter_id}'")
+    table = corpus.table(query).cast(SCHEMA)
+    provenance = path.with_name(f"{path.stem}.provenance.json")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, lambda temporary: _write(table, temporary, path.suffix))
+        record = _provenance(corpus, policy, filtered, table, query, path)
+        text = json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True, default=str) + "\n"
+        _replace(provenance, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot write the manifest {path} ({error})") from error
+    return table, provenance
+
+
+def check_path(path: Path) -> None:
+    """Raise UsageError unless the path's ending names a manifest's format."""
+    if path.suffix not in {".parquet", ".jsonl"}:
+        raise UsageError(f"a manifest ends in .parquet or .jsonl, not '{path.name}'")
+
+
+def _write(table: pa.Table, path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        pq.write_table(table, path, compression="zstd")
+        return
+    with path.open("w", encoding="utf-8") as file:
+        for row in table.to_pylist():
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside, then rename: nobody ever sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _provenance(
+    corpus: Corpus, policy: Policy, filtered: Filtered, table: pa.Table, query: str, path: Path
+) -> dict[str, Any]:
+    models = corpus.rows(
+        "SELECT engine, model, revision, count(*) FROM captions GROUP BY ALL ORDER BY ALL"
+    )
+    encoders = corpus.rows(
+        "SELECT DISTINCT encoder, threshold FROM signals ORDER BY ALL"
+    )
+    splits = table["split"].to_pylist()
+    return {
+        "manifest_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "rows": table.num_rows,
+        "splits": {name: splits.count(name) for name in sorted(set(splits))},
+        "captions": {
+            "in_corpus": filtered.captions,
+            "kept": filtered.kept,
+            "dropped_by_rule": filtered.by_rule,
+        },
+        "policy": policy.source,
+        "policy_name": policy.name,
+        "seed": policy.seed,
+        "filter_id": filtered.filter_id,
+        "corpus_snapshot": snapshot_hash(corpus),
+        "models": [
+            dict(zip(("engine", "model", "revision", "captions"), row, strict=True))
+            for row in models
+        ],
+        "encoders": [
+            dict(zip(("encoder", "duplicate_threshold"), row, strict=True)) for row in encoders
+        ],
+        "query": " ".join(query.split()),
+        "versions": versions(),
+    }

@@ -1,0 +1,109 @@
+"""The corpus's schema, as numbered steps that are each applied once.
+
+A step is never edited after release; a new need is a new step. Only primary keys, no foreign keys
+and no secondary indexes: DuckDB keeps bulk upserts fast and files sound that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def m001_initial(db: Any) -> None:
+    """Tables of facts, of signals and of verdicts."""
+    db.execute("""
+        CREATE TABLE images (
+            image_id VARCHAR PRIMARY KEY, path VARCHAR, file_bytes BIGINT, format VARCHAR,
+            mode VARCHAR, width INTEGER, height INTEGER);
+        CREATE TABLE files (
+            path VARCHAR PRIMARY KEY, size BIGINT, mtime_ns BIGINT, image_id VARCHAR);
+        CREATE TABLE ratings (
+            image_id VARCHAR, dataset VARCHAR, task VARCHAR, mos DOUBLE, std DOUBLE, votes DOUBLE,
+            score DOUBLE, level VARCHAR, scale VARCHAR, group_id VARCHAR, split VARCHAR,
+            PRIMARY KEY (image_id, dataset, task));
+        CREATE TABLE prompts (
+            prompt_id VARCHAR PRIMARY KEY, template VARCHAR, task VARCHAR, cue VARCHAR,
+            level VARCHAR, system VARCHAR, text VARCHAR);
+        CREATE TABLE runs (
+            run_id VARCHAR PRIMARY KEY, command VARCHAR, started_at TIMESTAMPTZ,
+            finished_at TIMESTAMPTZ, outcome VARCHAR, seed BIGINT, config JSON, counts JSON,
+            versions JSON, host VARCHAR, pid INTEGER);
+        CREATE TABLE captions (
+            caption_id VARCHAR PRIMARY KEY, image_id VARCHAR, source VARCHAR, engine VARCHAR,
+            model VARCHAR, revision VARCHAR, task VARCHAR, cue VARCHAR, level VARCHAR,
+            prompt_id VARCHAR, sampling JSON, seed BIGINT, sample INTEGER, text VARCHAR,
+            finish_reason VARCHAR, prompt_tokens INTEGER, tokens INTEGER, run_id VARCHAR,
+            created_at TIMESTAMPTZ);
+        CREATE TABLE failures (
+            failure_id VARCHAR PRIMARY KEY, stage VARCHAR, kind VARCHAR, message VARCHAR,
+            attempts INTEGER, permanent BOOLEAN, resolved BOOLEAN, path VARCHAR, image_id VARCHAR,
+            model VARCHAR, task VARCHAR, cue VARCHAR, run_id VARCHAR, failed_at TIMESTAMPTZ);
+        CREATE TABLE embeddings (
+            text_hash VARCHAR, encoder VARCHAR, vector FLOAT[],
+            PRIMARY KEY (text_hash, encoder));
+        CREATE TABLE signals (
+            caption_id VARCHAR PRIMARY KEY, encoder VARCHAR, words INTEGER,
+            distinct_words INTEGER, rank INTEGER, duplicate_kind VARCHAR, duplicate_of VARCHAR,
+            similarity FLOAT, mean_similarity FLOAT, threshold DOUBLE, run_id VARCHAR);
+        CREATE TABLE image_signals (
+            image_id VARCHAR PRIMARY KEY, encoder VARCHAR, captions INTEGER,
+            mean_similarity FLOAT, vendi FLOAT, run_id VARCHAR);
+        CREATE TABLE verdicts (
+            filter_id VARCHAR, caption_id VARCHAR, kept BOOLEAN, rule VARCHAR, value VARCHAR,
+            threshold VARCHAR, PRIMARY KEY (filter_id, caption_id));
+        CREATE TABLE filters (
+            filter_id VARCHAR PRIMARY KEY, policy VARCHAR, manifest VARCHAR, run_id VARCHAR,
+            filtered_at TIMESTAMPTZ);
+    """)
+
+
+def m002_views(db: Any) -> None:
+    """Two wide views for people."""
+    db.execute("""
+        CREATE VIEW corpus AS
+        WITH rated AS (
+            SELECT * FROM ratings
+            QUALIFY row_number() OVER (PARTITION BY image_id, task ORDER BY dataset) = 1),
+        anyrated AS (
+            SELECT image_id, min(dataset) AS dataset,
+                   min(group_id) AS group_id,
+                   CASE WHEN bool_or(split = 'test') THEN 'test'
+                        WHEN bool_or(split = 'val') THEN 'val' ELSE 'train' END AS split
+            FROM ratings GROUP BY image_id),
+        last AS (SELECT filter_id FROM filters ORDER BY filtered_at DESC, filter_id LIMIT 1)
+        SELECT c.caption_id, c.image_id, i.path, i.width, i.height,
+               coalesce(a.dataset, '') AS dataset, coalesce(a.group_id, c.image_id) AS group_id,
+               coalesce(a.split, 'train') AS split,
+               r.mos, r.score, r.level AS rated_level,
+               c.source, c.engine, c.model, c.revision, c.task, c.cue,
+               c.level AS prompt_level, p.template, c.sampling, c.seed, c.sample, c.text,
+               c.finish_reason, c.prompt_tokens, c.tokens,
+               s.words, s.distinct_words, s.rank, s.duplicate_kind, s.duplicate_of, s.similarity,
+               s.mean_similarity, s.encoder, m.vendi AS image_vendi,
+               v.kept, v.rule AS dropped_by, v.value AS dropped_value,
+               v.threshold AS dropped_threshold, c.run_id, c.created_at
+        FROM captions c
+        JOIN images i USING (image_id)
+        LEFT JOIN anyrated a USING (image_id)
+        LEFT JOIN rated r ON r.image_id = c.image_id AND r.task = c.task
+        LEFT JOIN prompts p USING (prompt_id)
+        LEFT JOIN signals s USING (caption_id)
+        LEFT JOIN image_signals m ON m.image_id = c.image_id
+        LEFT JOIN verdicts v
+               ON v.caption_id = c.caption_id AND v.filter_id = (SELECT filter_id FROM last);
+        CREATE VIEW image_summary AS
+        SELECT i.image_id, any_value(i.path) AS path, any_value(i.width) AS width,
+               any_value(i.height) AS height, any_value(c.dataset) AS dataset,
+               any_value(c.group_id) AS group_id, any_value(c.split) AS split,
+               max(c.mos) AS mos, max(c.score) AS score,
+               count(c.caption_id) AS captions, count(DISTINCT c.model) AS models,
+               count(DISTINCT c.cue) AS cues, count(*) FILTER (c.kept) AS kept,
+               count(*) FILTER (c.duplicate_kind <> '') AS duplicates,
+               max(c.image_vendi) AS vendi, avg(c.mean_similarity) AS mean_similarity
+        FROM images i LEFT JOIN corpus c USING (image_id) GROUP BY i.image_id;
+    """)
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (m001_initial, m002_views)
+"""In order; the position is the number that the corpus remembers."""

@@ -1,0 +1,61 @@
+"""From ratings tables to what generation needs to know of each photo.
+
+Splits are settled here, before the first prompt is written: only photos of the train split may
+have their level told to a model. Groups that a corpus has already split stay where they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from curation.corpus import Corpus
+from curation.generate import Rated
+from uniqa.ratings import RatingsTable
+
+
+def rated_photos(
+    table: RatingsTable, task: str, *, seed: int, known: Mapping[tuple[str, str], str]
+) -> dict[str, Rated]:
+    """What the table says of each photo, by absolute path.
+
+    Args:
+        table: a regular ratings table.
+        task: what its ratings speak about.
+        seed: for splits that neither the table nor the corpus gives.
+        known: (dataset, group) → split, as the corpus has it.
+    """
+    frame = table.frame
+    keys = list(zip(frame["dataset"], frame["group"], strict=True))
+    frame["split"] = [
+        split or known.get(key, "") for split, key in zip(frame["split"], keys, strict=True)
+    ]
+    return {
+        row["image"]: Rated(
+            dataset=row["dataset"],
+            task=task,
+            mos=row["mos"],
+            std=_number(row["std"]),
+            votes=_number(row["votes"]),
+            score=row["score"],
+            level=row["level"],
+            scale=table.scale.name,
+            group=row["group"],
+            split=row["split"],
+        )
+        for row in table.with_splits(seed).to_dict("records")
+    }
+
+
+def known_splits(corpus: Corpus) -> dict[tuple[str, str], str]:
+    """(dataset, group) → split of everything rated so far."""
+    return {
+        (dataset, group): split
+        for dataset, group, split in corpus.rows(
+            "SELECT DISTINCT dataset, group_id, split FROM ratings"
+        )
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

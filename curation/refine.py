@@ -1,0 +1,135 @@
+"""Refine: one row of signals per caption, computed from the corpus alone.
+
+Embeds each distinct text once, ranks the captions of every image, marks duplicates and measures
+diversity. Nothing is deleted and no caption is judged: that is `filter`'s work.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curation.corpus import Corpus
+from curation.dedup import find_duplicates, normalise
+from curation.diversity import mean_similarity, mean_similarity_to_others, vendi
+from curation.embed import Encoder, embed
+
+_BATCH_IMAGES = 5000
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What a refine run found; diversity is a mean over images with two captions or more."""
+
+    captions: int
+    images: int
+    embedded: int
+    exact: int
+    semantic: int
+    mean_similarity: float
+    vendi: float
+    encoder: str
+
+
+def refine(
+    corpus: Corpus,
+    load: Callable[[], Encoder],
+    encoder: str,
+    *,
+    threshold: float,
+    run_id: str,
+    on_embedded: Callable[[int], None] = lambda _texts: None,
+    on_refined: Callable[[int], None] = lambda _captions: None,
+) -> Refined:
+    """Write signals for every caption.
+
+    Args:
+        corpus: open for writing.
+        load: makes the encoder, called only when a text is new.
+        encoder: the encoder's stored name.
+        threshold: similarity in [-1, 1] from which two captions of an image say the same.
+        run_id: goes into every row.
+        on_embedded, on_refined: told how many texts, captions were done.
+    """
+    captions = corpus.table(
+        "SELECT image_id, caption_id, text, finish_reason FROM captions ORDER BY image_id"
+    ).to_pylist()
+    vectors, embedded = embed(
+        corpus, [caption["text"] for caption in captions], load, encoder, on_embedded
+    )
+    signals: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
+    for image_id, group in groupby(captions, key=lambda caption: caption["image_id"]):
+        ranked = sorted(group, key=_rank)
+        matrix = np.stack([vectors[caption["text"]] for caption in ranked])
+        texts = [caption["text"] for caption in ranked]
+        others = mean_similarity_to_others(matrix)
+        for rank, (caption, verdict) in enumerate(
+            zip(ranked, find_duplicates(texts, matrix, threshold), strict=True)
+        ):
+            words = normalise(caption["text"]).split()
+            signals.append(
+                {
+                    "caption_id": caption["caption_id"],
+                    "encoder": encoder,
+                    "words": len(words),
+                    "distinct_words": len(set(words)),
+                    "rank": rank + 1,
+                    "duplicate_kind": verdict.kind,
+                    "duplicate_of": None
+                    if verdict.of is None
+                    else ranked[verdict.of]["caption_id"],
+                    "similarity": round(verdict.similarity, 4),
+                    "mean_similarity": _rounded(others[rank]),
+                    "threshold": threshold,
+                    "run_id": run_id,
+                }
+            )
+        images.append(
+            {
+                "image_id": image_id,
+                "encoder": encoder,
+                "captions": len(ranked),
+                "mean_similarity": _rounded(mean_similarity(matrix)),
+                "vendi": _rounded(vendi(matrix)),
+                "run_id": run_id,
+            }
+        )
+        on_refined(len(ranked))
+    with corpus.transaction():
+        # In one piece: nobody may read a corpus that is half old and half new.
+        for start in range(0, len(signals), _BATCH_IMAGES * 10):
+            corpus.put("signals", pa.Table.from_pylist(signals[start : start + _BATCH_IMAGES * 10]))
+        corpus.put("image_signals", images)
+    several = [image for image in images if image["captions"] > 1]
+    kinds = [signal["duplicate_kind"] for signal in signals]
+    return Refined(
+        captions=len(signals),
+        images=len(images),
+        embedded=embedded,
+        exact=kinds.count("exact"),
+        semantic=kinds.count("semantic"),
+        mean_similarity=_mean([image["mean_similarity"] for image in several]),
+        vendi=_mean([image["vendi"] for image in several]),
+        encoder=encoder,
+    )
+
+
+def _rank(caption: dict[str, Any]) -> tuple[bool, int, str]:
+    """Best first: whole before cut off, then what says more different words, then by identity."""
+    distinct = len(set(normalise(caption["text"]).split()))
+    return (caption["finish_reason"] == "length", -distinct, caption["caption_id"])
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 4)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")

@@ -1,0 +1,114 @@
+"""What is in a corpus, as tables for people and as one object for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from curation.corpus import Corpus
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A corpus in numbers; each list holds a table's rows."""
+
+    images: int
+    rated: int
+    captions: int
+    unrefined: int
+    models: list[Row]
+    failures: list[Row]
+    duplicates: list[Row]
+    reasons: list[Row]
+    runs: list[Row]
+    manifest: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def tables(self) -> Iterator[tuple[str, list[str], list[Row], list[str]]]:
+        """Title, columns, rows and right-aligned columns of each table."""
+        counts = [
+            ("images", self.images),
+            ("images with a rating", self.rated),
+            ("captions", self.captions),
+            ("captions without signals", self.unrefined),
+        ]
+        yield "Corpus", ["what", "count"], _with_commas(counts), ["count"]
+        yield (
+            "Captions per model",
+            ["engine", "model", "revision", "task", "captions", "distinct"],
+            _with_commas(self.models),
+            ["captions", "distinct"],
+        )
+        yield "Duplicates", ["kind", "captions"], _with_commas(self.duplicates), ["captions"]
+        yield (
+            "Last filter",
+            ["kept, or dropped by", "captions"],
+            _with_commas(self.reasons),
+            ["captions"],
+        )
+        yield (
+            "Failures not overcome",
+            ["stage", "kind", "count", "permanent", "first path"],
+            _with_commas(self.failures),
+            ["count"],
+        )
+        yield "Last runs", ["run", "command", "outcome", "seconds", "by process"], self.runs, []
+
+    def next_step(self, corpus: Path) -> str:
+        """The command that comes next."""
+        named = f" --corpus {corpus}"
+        if not self.captions:
+            return f"uniqa-curate generate PHOTOS{named}"
+        if self.unrefined:
+            return f"uniqa-curate refine{named}"
+        if not self.reasons:
+            return f"uniqa-curate filter{named} -o manifests/balanced.parquet"
+        return f"uniqa-train pretrain {self.manifest} --out models/base"
+
+
+def read_status(corpus: Corpus) -> Status:
+    """Gather the numbers."""
+    manifest = corpus.value(
+        "SELECT manifest FROM filters ORDER BY filtered_at DESC, filter_id LIMIT 1"
+    )
+    return Status(
+        images=corpus.value("SELECT count(*) FROM images"),
+        rated=corpus.value("SELECT count(DISTINCT image_id) FROM ratings"),
+        captions=corpus.value("SELECT count(*) FROM captions"),
+        unrefined=corpus.value(
+            "SELECT count(*) FROM captions ANTI JOIN signals USING (caption_id)"
+        ),
+        models=corpus.rows(
+            "SELECT engine, model, revision, task, count(*), count(DISTINCT text) FROM captions "
+            "GROUP BY ALL ORDER BY ALL"
+        ),
+        failures=corpus.rows(
+            "SELECT stage, kind, count(*), bool_and(permanent), min(path) FROM failures "
+            "WHERE NOT resolved GROUP BY stage, kind ORDER BY ALL"
+        ),
+        duplicates=corpus.rows(
+            "SELECT CASE duplicate_kind WHEN '' THEN 'none' ELSE duplicate_kind END AS kind, "
+            "count(*) FROM signals GROUP BY kind ORDER BY kind"
+        ),
+        reasons=corpus.rows(
+            "SELECT CASE WHEN kept THEN 'kept' ELSE dropped_by END AS reason, count(*) "
+            "FROM corpus WHERE kept IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason"
+        ),
+        runs=corpus.rows(
+            "SELECT run_id, command, outcome, "
+            "round(date_diff('millisecond', started_at, finished_at) / 1000, 1), host || ':' || pid "
+            "FROM runs ORDER BY started_at DESC LIMIT 5"
+        ),
+        manifest=manifest or "",
+    )
+
+
+def _with_commas(rows: list[Any]) -> list[Row]:
+    return [tuple(f"{cell:,}" if type(cell) is int else cell for cell in row) for row in rows]

@@ -1,0 +1,326 @@
+"""What training reads: manifests, ratings tables, and lists of photos.
+
+A manifest is read strictly (any other schema is one clear line), a ratings table through
+`uniqa.ratings`. Must not know models or features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uniqa.console import say, warn
+from uniqa.errors import InputError, UsageError, nearest
+from uniqa.levels import TASKS, Scale
+from uniqa.photos import find_photos
+from uniqa.ratings import NAMES, is_table, read_frame, read_ratings
+from uniqa.splits import SPLITS, seeded_key, split_groups
+
+_COLUMNS = (
+    "image image_id dataset task mos mos_std score level scale split group captions".split()
+)
+_CAPTION = "text weight task cue source model".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One caption as the manifest has it."""
+
+    text: str
+    weight: float
+    task: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest's rows, column by column; `scores` are unified, NaN where nobody rated."""
+
+    path: Path
+    sha256: str
+    images: list[Path]
+    ids: list[str]
+    tasks: list[str]
+    scores: NDArray[np.float64]
+    splits: list[str]
+    captions: list[list[Caption]]
+
+    def rows(self, split: str) -> list[int]:
+        """Rows of a split that have a caption to learn from."""
+        return [row for row, name in enumerate(self.splits) if name == split and self.captions[row]]
+
+    def main_task(self) -> str:
+        """The task that most training rows are rated for; quality where none is."""
+        told = [task for task, split in zip(self.tasks, self.splits, strict=True) if split != "test"]
+        return max(TASKS, key=lambda task: (told.count(task), task == "quality"))
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A ratings table ready for learning; `scores` unified, `splits` empty where not told."""
+
+    path: Path
+    images: list[Path]
+    names: list[str]
+    scores: NDArray[np.float64]
+    groups: list[str]
+    splits: list[str]
+    scale: Scale
+    task: str
+
+    def take(self, rows: Sequence[int]) -> Rated:
+        """The same table with only these rows, in this order."""
+        return Rated(
+            self.path,
+            [self.images[r] for r in rows],
+            [self.names[r] for r in rows],
+            self.scores[list(rows)],
+            [self.groups[r] for r in rows],
+            [self.splits[r] for r in rows],
+            self.scale,
+            self.task,
+        )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a Parquet or JSON-lines manifest.
+
+    Raises:
+        InputError: no such file, not a manifest, or values that a manifest cannot hold.
+    """
+    if not path.is_file():
+        raise InputError(f"no manifest at {path}", "Make one by uniqa-curate filter")
+    table = _dataset(path)
+    _check_columns(path, table.column_names)
+    columns = {name: table[name] for name in _COLUMNS}
+    if not len(columns["image"]):
+        raise InputError(f"{path} has no rows")
+    base = path.resolve().parent
+    captions = [_captions(path, row, value) for row, value in enumerate(columns["captions"])]
+    splits = [str(split) for split in columns["split"]]
+    _check_known(path, "split", splits, SPLITS)
+    tasks = [str(task or "") for task in columns["task"]]
+    _check_known(path, "task", tasks, (*TASKS, ""))
+    ids = [str(image_id) for image_id in columns["image_id"]]
+    if not all(len(i) == 64 and set(i) <= set("0123456789abcdef") for i in ids):
+        raise InputError(f"{path} has an image_id that is no SHA-256", "Make the manifest again")
+    try:
+        scores = np.array(
+            [np.nan if s is None else float(s) for s in columns["score"]], dtype=np.float64
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} has a score that is no number ({error})") from error
+    if ((scores < 0) | (scores > 1)).any():
+        raise InputError(f"{path} has scores outside 0–1", "`score` is unified; `mos` is not")
+    return Manifest(
+        path=path,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        images=[base / str(image) for image in columns["image"]],
+        ids=ids,
+        tasks=tasks,
+        scores=scores,
+        splits=splits,
+        captions=captions,
+    )
+
+
+def _dataset(path: Path) -> Any:
+    from datasets import Dataset, disable_progress_bars
+    from datasets.exceptions import DatasetGenerationError
+
+    disable_progress_bars()
+    kind = path.name.lower().rpartition(".")[2]
+    if kind not in ("parquet", "jsonl"):
+        raise InputError(f"{path} is not a manifest", "Use .parquet or .jsonl")
+    import tempfile
+
+    import pyarrow as pa
+
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            read = Dataset.from_parquet if kind == "parquet" else Dataset.from_json
+            return read(str(path), keep_in_memory=True, cache_dir=scratch)
+    except (DatasetGenerationError, pa.ArrowException, ValueError, OSError) as error:
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise InputError(f"{path} cannot be read as a manifest ({reason})") from error
+
+
+def _check_columns(path: Path, found: Sequence[str]) -> None:
+    missing = [name for name in _COLUMNS if name not in found]
+    if missing:
+        raise InputError(
+            f"{path} is not a manifest: it has no column {', '.join(missing)}",
+            "Make one by uniqa-curate filter",
+        )
+    unknown = sorted(set(found) - set(_COLUMNS))
+    if unknown:
+        raise InputError(
+            f"{path} is not a manifest: unknown column '{unknown[0]}'",
+            nearest(unknown[0], _COLUMNS),
+        )
+
+
+def _check_known(path: Path, column: str, values: Sequence[str], known: Sequence[str]) -> None:
+    other = sorted(set(values) - set(known))
+    if other:
+        raise InputError(f"{path} has the unknown {column} '{other[0]}'", nearest(other[0], known))
+
+
+def _captions(path: Path, row: int, value: Any) -> list[Caption]:
+    where = f"{path}, row {row + 1}"
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise InputError(f"{where}: `captions` is not a list of captions")
+    captions = []
+    for item in value:
+        missing = [name for name in _CAPTION if name not in item]
+        if missing:
+            raise InputError(f"{where}: a caption without `{missing[0]}`")
+        weight = item["weight"]
+        if not isinstance(item["text"], str) or not item["text"].strip():
+            raise InputError(f"{where}: a caption without text")
+        if not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+            raise InputError(f"{where}: the caption weight {weight!r} is not above 0")
+        captions.append(Caption(item["text"], float(weight), str(item["task"] or "")))
+    return captions
+
+
+def read_rated(
+    path: Path,
+    *,
+    image_column: str | None = None,
+    score_column: str | None = None,
+    images_root: Path | None = None,
+    scale: Scale | None = None,
+    task: str = "",
+) -> Rated:
+    """Read a ratings table (a manifest is one), saying what was guessed and left out.
+
+    Raises:
+        InputError: a table that cannot be used.
+        UsageError: an option that does not fit it.
+    """
+    if task and task not in TASKS:
+        raise UsageError(f"no task '{task}'", nearest(task, TASKS))
+    table = read_ratings(
+        path,
+        image_column=image_column,
+        score_column=score_column,
+        images_root=images_root,
+        scale=scale,
+    )
+    for line in table.guessed:
+        say(f"guessed: {line}", "dim")
+    for line in table.dropped:
+        warn(line)
+    frame = table.frame
+    return Rated(
+        path=path,
+        images=[Path(image) for image in frame["image"]],
+        names=list(frame["name"]),
+        scores=frame["score"].to_numpy(dtype=np.float64),
+        groups=list(frame["group"]),
+        splits=list(frame["split"]),
+        scale=table.scale,
+        task=task or _task_of(path),
+    )
+
+
+def _task_of(path: Path) -> str:
+    """The one task of a table that names it (a manifest does), else empty."""
+    frame = read_frame(path)
+    if "task" not in frame.columns:
+        return ""
+    told = {str(task) for task in frame["task"].dropna()} - {""}
+    return told.pop() if len(told) == 1 and told <= set(TASKS) else ""
+
+
+def hold_back(rated: Rated, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Rows of the training pool and of the test, no group in both.
+
+    A table that names test rows is taken at its word (its train and val rows are the pool, rows
+    without a split join it unless their group is tested); any other is split group by group.
+
+    Raises:
+        InputError: one of the two would be empty.
+    """
+    if "test" in rated.splits:
+        tested = {g for g, s in zip(rated.groups, rated.splits, strict=True) if s == "test"}
+        test = [row for row, split in enumerate(rated.splits) if split == "test"]
+        pool = [
+            row
+            for row, (group, split) in enumerate(zip(rated.groups, rated.splits, strict=True))
+            if split != "test" and group not in tested
+        ]
+        left = len(rated.splits) - len(test) - len(pool)
+        if left:
+            warn(f"{left} photos left out: their group is tested, so they must not be learned from")
+    else:
+        told = split_groups(
+            rated.groups, seed=seed, fractions={"train": 1 - fraction, "test": fraction}
+        )
+        test = [row for row, group in enumerate(rated.groups) if told[group] == "test"]
+        pool = [row for row, group in enumerate(rated.groups) if told[group] != "test"]
+    if len(test) < 2 or len(pool) < 2:
+        raise InputError(
+            f"{rated.path} gives {len(pool)} photos to learn from and {len(test)} to test on",
+            "Both need 2 or more, in different groups",
+        )
+    return pool, test
+
+
+def draw(rated: Rated, rows: Sequence[int], count: int, seed: int) -> list[int]:
+    """`count` of `rows` by seed (all when 0 or more than there are), whatever the table's order."""
+    order = sorted(rows, key=lambda row: seeded_key(seed, rated.names[row]))
+    return order[:count] if count else order
+
+
+def find_images(inputs: Sequence[Path], images_root: Path | None = None) -> list[Path]:
+    """Photos named by files, folders and tables, each once, in the order they were named.
+
+    Raises:
+        InputError: an input that does not exist, or nothing found.
+    """
+    found: dict[Path, None] = {}
+    for path in inputs:
+        if path.is_dir():
+            found.update(dict.fromkeys(find_photos(path)))
+        elif path.is_file() and is_table(path):
+            found.update(dict.fromkeys(_table_images(path, images_root)))
+        elif path.is_file():
+            found[path] = None
+        else:
+            raise InputError(f"nothing at {path}", "Name a photo, a folder or a table")
+    if not found:
+        raise InputError(f"no photos in {', '.join(map(str, inputs))}", "Check the folder")
+    return list(found)
+
+
+def _table_images(path: Path, images_root: Path | None) -> list[Path]:
+    """A table's photos, rated or not; names may lack their ending, as in ratings tables."""
+    frame = read_frame(path)
+    plain = {str(column).lower(): str(column) for column in frame.columns}
+    column = next((plain[name] for name in NAMES["image"] if name in plain), None)
+    if column is None:
+        has = ", ".join(map(str, frame.columns))
+        raise InputError(f"{path} has no image column (it has: {has})", "Call it image")
+    names = [name for value in frame[column] if (name := str(value).strip())]
+    here = path.resolve().parent
+    roots = [images_root] if images_root else [here, here / "images"]
+    root = max(roots, key=lambda folder: sum((folder / name).is_file() for name in names[:50]))
+    if all((root / name).is_file() for name in names):
+        return [root / name for name in names]
+    stems = {
+        str(photo.relative_to(folder).with_suffix("")): photo
+        for folder in reversed(roots)
+        if folder.is_dir()
+        for photo in find_photos(folder)
+    }
+    return [root / n if (root / n).is_file() else stems.get(n, root / n) for n in names]

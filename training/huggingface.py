@@ -1,0 +1,240 @@
+"""CLIP- and SigLIP-like models of transformers as towers, and their training on pixels.
+
+A photo is seen whole (as the model's own processor wants it) and in fixed crops of native pixels;
+its features are the whole photo's embedding followed by the crops' mean. Weights are read as
+safetensors only. Must not know manifests or ratings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import normalize
+
+from training.encoders import GRID, MAX_SIDE, Block, Features, fixed_crops, quiet_transformers
+from uniqa.errors import InputError
+from uniqa.photos import Pixels
+
+
+class Towers:
+    """One transformers model with its processors; photos and texts share its space."""
+
+    def __init__(self, model: Any, processor: Any, tokenizer: Any, source: str) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.tokenizer = tokenizer
+        self.source = source
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(self.device)
+        size = dict(processor.crop_size or processor.size)
+        self.side = int(size.get("height") or size.get("shortest_edge") or 224)
+        text = model.config.text_config
+        self.tokens = int(getattr(text, "max_position_embeddings", 77))
+        with torch.inference_mode():
+            self.dim = self.embed_tokens(self.tokenize(["a photo"])).shape[1]
+
+    def fingerprint(self) -> str:
+        """Twelve digits of the SHA-256 over all weights: another step of training, another name."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    def pixels(self, views: Sequence[Pixels]) -> torch.Tensor:
+        """(n, 3, side, side) as the model wants them."""
+        prepared = self.processor(images=list(views), return_tensors="pt")
+        pixel_values: torch.Tensor = prepared["pixel_values"]
+        return pixel_values
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Texts padded to the model's full length, which SigLIP was trained with."""
+        tokens = self.tokenizer(
+            list(texts),
+            padding="max_length",
+            truncation=True,
+            max_length=self.tokens,
+            return_tensors="pt",
+        )
+        return {name: value for name, value in tokens.items() if name != "token_type_ids"}
+
+    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, d), not normalised."""
+        return _pooled(self.model.get_image_features(pixel_values=pixels.to(self.device)))
+
+    def embed_tokens(self, tokens: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(n, d), not normalised."""
+        there = {name: value.to(self.device) for name, value in tokens.items()}
+        return _pooled(self.model.get_text_features(**there))
+
+
+class HuggingFaceImageTower:
+    """Whole photo and crops through the vision tower: (2·d,) features."""
+
+    def __init__(self, towers: Towers, name: str) -> None:
+        self.towers = towers
+        self.name = f"{name}/image"
+        self.policy = f"side{MAX_SIDE}-whole-crops{len(GRID)}x{towers.side}-unit-v1"
+        d = towers.dim
+        self.dim = 2 * d
+        self.blocks = (Block("whole", 0, d), Block("crops", d, 2 * d))
+        self.families = {"whole and crops": ("whole", "crops"), "whole": ("whole",)}
+
+    def prepare(self, pixels: Pixels) -> torch.Tensor:
+        """(1 + crops, 3, side, side)."""
+        return self.towers.pixels([pixels, *fixed_crops(pixels, self.towers.side)])
+
+    def encode(self, prepared: torch.Tensor) -> Features:
+        """Unit-length embedding of the whole, then the mean of the crops' unit-length ones."""
+        with torch.inference_mode():
+            views = normalize(self.towers.embed_pixels(prepared), dim=-1).cpu()
+        values: Features = torch.cat([views[0], views[1:].mean(0)]).float().numpy()
+        return values
+
+
+class HuggingFaceTextTower:
+    """Unit-length text embeddings (n, d)."""
+
+    def __init__(self, towers: Towers, name: str) -> None:
+        self.towers = towers
+        self.name = f"{name}/text"
+        self.dim = towers.dim
+
+    def encode(self, texts: Sequence[str]) -> Features:
+        """(n, d); all texts have the model's full length, so batches never matter."""
+        parts = []
+        for start in range(0, len(texts), 32):
+            with torch.inference_mode():
+                tokens = self.towers.tokenize(texts[start : start + 32])
+                parts.append(normalize(self.towers.embed_tokens(tokens), dim=-1).cpu())
+        values: Features = torch.cat(parts).float().numpy()
+        return values
+
+
+def load_towers(source: str) -> tuple[HuggingFaceImageTower, HuggingFaceTextTower]:
+    """Towers of a model id or directory.
+
+    Raises:
+        InputError: not found, not a contrastive image–text model, or without safetensors.
+    """
+    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+    quiet_transformers()
+    try:
+        model = AutoModel.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+        processor = AutoImageProcessor.from_pretrained(source, backend="pil")
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--model {source} cannot be loaded ({reason})",
+            "Use compact, or a CLIP or SigLIP model with safetensors weights",
+        ) from error
+    if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+        raise InputError(
+            f"--model {source} is a {type(model).__name__}, which has no image and text towers",
+            "Use compact, or a CLIP or SigLIP model",
+        )
+    return wrap(Towers(model, processor, tokenizer, source))
+
+
+def wrap(towers: Towers) -> tuple[HuggingFaceImageTower, HuggingFaceTextTower]:
+    """Both towers under a name that tells these very weights."""
+    name = f"{type(towers.model).__name__}@{towers.fingerprint()}"
+    return HuggingFaceImageTower(towers, name), HuggingFaceTextTower(towers, name)
+
+
+def save_towers(image: Any, folder: Path) -> None:
+    """Write weights (safetensors), configuration, tokenizer and image processor."""
+    towers: Towers = image.towers
+    towers.model.save_pretrained(folder, safe_serialization=True)
+    towers.tokenizer.save_pretrained(folder)
+    towers.processor.save_pretrained(folder)
+
+
+def fit_towers(
+    towers: Towers,
+    read: Callable[[int], Pixels],
+    n: int,
+    *,
+    epochs: int,
+    lr: float,
+    weight_decay: float,
+    batches: Callable[[], Sequence[Sequence[int]]],
+    draw: Callable[[Sequence[int]], tuple[list[str], torch.Tensor]],
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    batch_count: int,
+    view: NDArray[np.integer],
+    tell: Callable[[dict[str, float]], None],
+) -> None:
+    """Train both towers and the temperature in place.
+
+    Args:
+        towers: what learns.
+        read: row → pixels of that photo.
+        n: photos; nothing to learn from fewer than two.
+        epochs, lr, weight_decay: AdamW with cosine decay.
+        batches: a fresh seeded order each epoch.
+        draw: rows → one caption each, and the batch's soft targets.
+        loss: (logits, targets) → scalar.
+        batch_count: batches per epoch.
+        view: (epochs, n) which fixed view of each photo an epoch sees; 0 is the whole.
+        tell: hears each epoch's record.
+    """
+    if n < 2:
+        raise InputError("fewer than two photos to learn from", "Give more photos")
+    model = towers.model
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ],
+        lr=lr,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batch_count)
+    model.train()
+    for epoch in range(epochs):
+        losses = []
+        for rows in batches():
+            seen = [_view(read(row), int(view[epoch, row]), towers.side) for row in rows]
+            texts, targets = draw(rows)
+            image = normalize(towers.embed_pixels(towers.pixels(seen)), dim=-1)
+            text = normalize(towers.embed_tokens(towers.tokenize(texts)), dim=-1)
+            value = loss(temperature(model) * image @ text.T, targets.to(towers.device))
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(float(value.detach()))
+        tell({"epoch": float(epoch + 1), "train_loss": float(np.mean(losses))})
+    model.eval()
+
+
+def temperature(model: Any) -> torch.Tensor:
+    """exp(logit_scale) of a CLIP-like model, inside 1 … 100."""
+    scale: torch.Tensor = model.logit_scale
+    return scale.exp().clamp(1.0, 100.0).squeeze()
+
+
+def log_temperature(model: Any) -> float:
+    """logit_scale itself, clamped alike."""
+    return math.log(float(temperature(model).detach()))
+
+
+def _view(pixels: Pixels, number: int, side: int) -> Pixels:
+    return pixels if number == 0 else fixed_crops(pixels, side)[number - 1]
+
+
+def _pooled(output: Any) -> torch.Tensor:
+    """transformers 5 returns an object, earlier versions a tensor."""
+    pooled: torch.Tensor = output if isinstance(output, torch.Tensor) else output.pooler_output
+    return pooled

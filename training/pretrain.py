@@ -1,0 +1,259 @@
+"""Pre-training: photos and their captions brought into one space.
+
+With frozen towers (LiT, arXiv 2111.07991, turned towards few photos) everything a tower says is
+computed once and only the projections learn; they start from a closed-form alignment, because a
+few hundred photos cannot teach a random one. Rows of split `train` are learned from, `val` chooses
+the epoch, `test` is not even read. Must not know how features are stored or what heads exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.config import PretrainConfig
+from training.data import Caption, Manifest
+from training.encoders import Block, Features
+from training.losses import soft_target_loss, soft_targets
+from training.projections import BOUND, Projections
+from training.ridge import ALPHAS, left_out_errors
+from uniqa.levels import TASKS
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Photos of one split with every caption of each: what a step draws from."""
+
+    images: torch.Tensor
+    """(n, p) features of the photos."""
+    texts: torch.Tensor
+    """(m, q) features of the distinct captions."""
+    owned: list[list[int]]
+    """Per photo the rows of `texts`."""
+    weights: list[NDArray[np.float64]]
+    """Per photo its captions' weights, summing to 1."""
+    caption_tasks: list[list[str]]
+    """Per photo its captions' tasks."""
+    tasks: list[str]
+    """Per photo the task its score speaks about; may be empty."""
+    scores: torch.Tensor
+    """(n,) unified scores, NaN where unknown."""
+
+    def __len__(self) -> int:
+        """How many photos."""
+        return len(self.owned)
+
+    def comparable(self, rows: Sequence[int], picks: Sequence[int]) -> torch.Tensor:
+        """(len(rows),) code of the task that both score and picked caption speak about, else −1."""
+        codes = [
+            TASKS.index(self.tasks[row])
+            if self.tasks[row] and self.caption_tasks[row][pick] == self.tasks[row]
+            else -1
+            for row, pick in zip(rows, picks, strict=True)
+        ]
+        return torch.tensor(codes)
+
+
+@dataclass
+class History:
+    """What training left to tell: one record per epoch, and the epoch that was kept."""
+
+    records: list[dict[str, float]] = field(default_factory=list)
+    kept: int = 0
+
+
+def make_pairs(
+    manifest: Manifest,
+    rows: Sequence[int],
+    images: Features,
+    texts: Features,
+    text_row: dict[str, int],
+) -> Pairs:
+    """Join a manifest's rows with the features of their photos (in `rows`' order) and captions."""
+    kept: list[list[Caption]] = [manifest.captions[row] for row in rows]
+    shares = [np.array([c.weight for c in captions]) for captions in kept]
+    return Pairs(
+        images=torch.from_numpy(images),
+        texts=torch.from_numpy(texts),
+        owned=[[text_row[c.text] for c in captions] for captions in kept],
+        weights=[share / share.sum() for share in shares],
+        caption_tasks=[[c.task for c in captions] for captions in kept],
+        tasks=[manifest.tasks[row] for row in rows],
+        scores=torch.from_numpy(manifest.scores[list(rows)]).float(),
+    )
+
+
+def draw_captions(pairs: Pairs, rows: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """One caption of each photo, by weight: positions in the photo's own list."""
+    return [
+        int(np.searchsorted(np.cumsum(pairs.weights[row])[:-1], rng.random(), side="right"))
+        for row in rows
+    ]
+
+
+def start_projections(pairs: Pairs, blocks: Sequence[Block], dim: int, seed: int) -> Projections:
+    """Closed-form start for towers that share no space.
+
+    Texts: the principal axes of the training captions. Photos: ridge regression of each photo's
+    weighted mean caption embedding on its standardised features, strength by exact leave-one-out.
+    """
+    torch.manual_seed(seed)
+    model = Projections(pairs.images.shape[1], pairs.texts.shape[1], dim)
+    with torch.no_grad():
+        model.image_mean.copy_(pairs.images.mean(0))
+        std = pairs.images.std(0, correction=0)
+        model.image_std.copy_(torch.where(std > 1e-6, std, torch.inf))
+        for block in blocks:
+            share = 1 / math.sqrt((block.stop - block.start) * len(blocks))
+            model.image_weight[block.start : block.stop] = share
+        model.image_bound.fill_(BOUND)
+        model.text_mean.copy_(pairs.texts.mean(0))
+        model.text.weight.copy_(_principal_axes(pairs.texts - model.text_mean, dim, seed))
+        projected = model.embed_texts(pairs.texts).double().numpy()
+        target = np.stack(
+            [
+                share @ projected[own]
+                for own, share in zip(pairs.owned, pairs.weights, strict=True)
+            ]
+        )
+        x = (pairs.images - model.image_mean) / model.image_std
+        x = (x.clamp(-BOUND, BOUND) * model.image_weight).double().numpy()
+        model.image.weight.copy_(torch.from_numpy(_align(x, target)).float())
+    return model
+
+
+def _principal_axes(centred: torch.Tensor, dim: int, seed: int) -> torch.Tensor:
+    """(dim, q) orthonormal rows, by falling variance; directions captions lack are drawn."""
+    rng = torch.Generator().manual_seed(seed)
+    noise = torch.randn(centred.shape[1], centred.shape[1], generator=rng) * 1e-4
+    _, _, axes = torch.linalg.svd(torch.cat([centred, noise]).double(), full_matrices=False)
+    if dim <= len(axes):
+        return axes[:dim].float()
+    return torch.cat([axes, torch.zeros(dim - len(axes), axes.shape[1])]).float()
+
+
+def _align(x: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(dim, p) ridge weights from photos to captions; at most 4,000 photos are used."""
+    rows = np.random.default_rng(0).permutation(len(x))[:4000]
+    x, target = x[rows], target[rows]
+    if len(x) < 3:
+        return target.T @ x
+    kernel = x @ x.T
+    centred_target = target - target.mean(0)
+    names = [str(row) for row in range(len(x))]
+    _, _, axes = np.linalg.svd(centred_target, full_matrices=False)
+    errors = np.zeros(len(ALPHAS))
+    for axis in axes[:8]:  # The strongest directions decide the strength for all.
+        errors += [e for _, e in left_out_errors(kernel, centred_target @ axis, names)]
+    alpha = ALPHAS[int(np.argmin(errors))]
+    penalty = alpha * max(float(np.trace(kernel)) / len(x), 1e-12)
+    dual = np.linalg.solve(kernel + penalty * np.eye(len(x)), centred_target)
+    weights: NDArray[np.float64] = dual.T @ x
+    return weights
+
+
+def batch_loss(
+    model: Projections, pairs: Pairs, rows: Sequence[int], picks: Sequence[int], c: PretrainConfig
+) -> torch.Tensor:
+    """The soft-target loss of one batch of photos with one caption each."""
+    texts = torch.tensor([pairs.owned[row][pick] for row, pick in zip(rows, picks, strict=True)])
+    logits = model.logits(pairs.images[list(rows)], pairs.texts[texts])
+    targets = soft_targets(
+        torch.tensor(list(rows)),
+        pairs.scores[list(rows)],
+        pairs.comparable(rows, picks),
+        beta=c.beta,
+        sigma=c.sigma,
+    )
+    return soft_target_loss(logits, targets)
+
+
+def fit_projections(
+    model: Projections,
+    train: Pairs,
+    val: Pairs | None,
+    config: PretrainConfig,
+    tell: Callable[[dict[str, float]], None],
+) -> History:
+    """Learn the projections in place; the epoch with the lowest validation loss is kept.
+
+    Without validation photos the last epoch is kept. `tell` hears each epoch's record: epoch,
+    train_loss, val_loss, val_r1, scale. Epoch 0 is the closed-form start.
+    """
+    rng = np.random.default_rng(config.seed)
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ],
+        lr=config.lr_used,
+    )
+    steps = config.epochs_used * max(1, math.ceil(len(train) / config.batch_size))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+    history = History()
+    best = math.inf
+    kept: dict[str, torch.Tensor] = {}
+    for epoch in range(config.epochs_used + 1):
+        losses = []
+        if epoch:
+            for rows in batches(len(train), config.batch_size, rng):
+                loss = batch_loss(model, train, rows, draw_captions(train, rows, rng), config)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                losses.append(float(loss))
+        record = {"epoch": float(epoch), "train_loss": _mean(losses), "scale": float(model.scale)}
+        record |= validate(model, val, config)
+        history.records.append(record)
+        tell(record)
+        measured = record["val_loss"] if val is not None and len(val) > 1 else -float(epoch)
+        if measured < best:
+            best, history.kept = measured, epoch
+            kept = {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(kept)
+    return history
+
+
+def batches(n: int, size: int, rng: np.random.Generator) -> list[list[int]]:
+    """A seeded order cut into batches; a lone last photo joins the batch before it."""
+    order = [int(row) for row in rng.permutation(n)]
+    cut = [order[at : at + size] for at in range(0, n, size)]
+    if len(cut) > 1 and len(cut[-1]) == 1:
+        cut[-2] += cut.pop()
+    return cut
+
+
+def validate(model: Projections, val: Pairs | None, config: PretrainConfig) -> dict[str, float]:
+    """Loss and caption retrieval on validation photos, each with its heaviest caption.
+
+    `val_r1` is the share of photos whose own caption is nearest among all validation captions;
+    NaN without at least two photos.
+    """
+    if val is None or len(val) < 2:
+        return {"val_loss": math.nan, "val_r1": math.nan}
+    picks = [int(np.argmax(weights)) for weights in val.weights]
+    with torch.inference_mode():
+        losses, right = [], 0
+        texts = torch.tensor([own[pick] for own, pick in zip(val.owned, picks, strict=True)])
+        for rows in torch.arange(len(val)).split(config.batch_size):
+            some = rows.tolist()
+            if len(some) > 1:
+                losses.append(
+                    float(batch_loss(model, val, some, [picks[r] for r in some], config))
+                )
+            nearest = model.logits(val.images[rows], val.texts[texts]).argmax(1)
+            # Photos may share a wording: any copy of the own caption is right.
+            right += int((texts[nearest] == texts[rows]).sum())
+    return {"val_loss": _mean(losses), "val_r1": right / len(val)}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
