@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ class Corpus:
             result = self._db.sql(query)
             if result is None:
                 raise UsageError("the query returns no rows", "Write a SELECT")
-            return result.to_arrow_table()
+            return _distinct_names(result.to_arrow_table())
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
 
@@ -328,7 +329,7 @@ def _connect(path: Path, *, read_only: bool) -> Any:
 
 
 def _explain(path: Path, text: str) -> Exception:
-    if "lock" not in text:
+    if "Could not set lock" not in text:
         return InputError(f"{path} cannot be opened as a corpus ({text.splitlines()[0]})")
     match = re.search(r"PID (\d+)", text)
     holder = f"process {match[1]}" if match else "another process"
@@ -354,6 +355,15 @@ def distinct_rows(rows: Iterable[Mapping[str, Any]], key: str) -> list[Mapping[s
     for row in rows:
         seen.setdefault(row[key], row)
     return list(seen.values())
+
+
+def _distinct_names(table: pa.Table) -> pa.Table:
+    """Two columns of one name become `name` and `name_1`, so that no row loses one as a mapping."""
+    names: list[str] = []
+    for name in table.column_names:
+        again = (f"{name}_{number}" for number in count(1))
+        names.append(name if name not in names else next(n for n in again if n not in names))
+    return table.rename_columns(names)
 
 
 def _reason(error: Exception) -> str:

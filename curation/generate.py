@@ -281,7 +281,8 @@ class Generation:
         refused = [result for result in results if isinstance(result, Refused)]
         questions = {item.question.prompt_id: item.question for item in wanted.values()}
         with self.corpus.transaction():
-            self.corpus.add("images", [_image_row(photo) for photo in photos])
+            # Replaced, not added: a photo that was moved is found at its new path from now on.
+            self.corpus.put("images", [_image_row(photo) for photo in photos])
             items: list[Prepared | Unusable] = [*photos, *broken]
             self.corpus.put("files", [_file_row(item) for item in items])
             self.corpus.put(

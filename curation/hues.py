@@ -7,6 +7,7 @@ a* and b* about −128 to 127. Hues are CIELab hue angles in degrees, 0 to 360.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,6 @@ _TEMPLATES = {
     "complementary": ((0, 18), (180, 18)),
     "right-angled": ((0, 18), (90, 80)),
     "split complementary": ((0, 94), (180, 18)),
-    "double complementary": ((0, 94), (180, 94)),
 }
 
 
@@ -123,9 +123,9 @@ def palette_of(lab: NDArray[np.float32]) -> Palette:
 def harmony_of(lab: NDArray[np.float32]) -> Harmony:
     """Fit of the hues to the harmonic templates of Cohen-Or et al. (2006), on CIELab hues.
 
-    Mean distance of the hues (weighted by chroma) from the template's sectors, relative to that
-    of hues spread evenly, best template and rotation: 1 means all hues within the sectors.
-    Images with next to no colour count as monochromatic, fit 1.
+    exp(−d/10), d being the mean distance in degrees of the hues, weighted by chroma, from the
+    sectors of the best template at its best rotation: 1 means all hues lie within. Images with
+    next to no colour count as monochromatic, fit 1.
     """
     flat = lab.reshape(-1, 3)
     chroma = np.hypot(flat[:, 1], flat[:, 2])
@@ -135,13 +135,14 @@ def harmony_of(lab: NDArray[np.float32]) -> Harmony:
     hues = np.degrees(np.arctan2(flat[:, 2], flat[:, 1])) % 360
     bins = np.minimum((hues / 360 * _SECTOR_BINS).astype(np.int64), _SECTOR_BINS - 1)
     shares = np.bincount(bins, weights=weight, minlength=_SECTOR_BINS) / weight.sum()
-    best = Harmony(0.0, "mixed")
-    for scheme, distances in _DISTANCES.items():
-        fit = 1 - float((distances @ shares).min() / distances[0].mean())
+    best, scheme = 90.0, "mixed"
+    for name, distances in _DISTANCES.items():
+        away = float((distances @ shares).min())
         # A wider template has to fit clearly better than the simpler one before it.
-        if fit > best.fit + 0.03:
-            best = Harmony(fit, scheme)
-    return Harmony(float(np.clip(best.fit, 0, 1)), best.scheme if best.fit > 0.5 else "mixed")
+        if away < best - 1.5:
+            best, scheme = away, name
+    fit = math.exp(-best / 10)
+    return Harmony(fit, scheme if fit > 0.35 else "mixed")
 
 
 def _distances(sectors: tuple[tuple[int, int], ...]) -> NDArray[np.float64]:

@@ -54,13 +54,14 @@ WITH texts AS (
                  'model': CASE WHEN source = 'model' THEN model || '@' || revision ELSE '' END}
                 ORDER BY task, cue, caption_id) AS captions
     FROM captions SEMI JOIN (SELECT caption_id FROM verdicts WHERE filter_id = $filter_id AND kept)
-    USING (caption_id) GROUP BY image_id)
-SELECT i.path AS image, i.image_id, coalesce(r.dataset, '') AS dataset,
+    USING (caption_id) GROUP BY image_id),
+paths AS (SELECT image_id, list(path) AS known, min(path) AS first FROM files GROUP BY image_id)
+SELECT if(list_contains(p.known, i.path), i.path, p.first) AS image, i.image_id, coalesce(r.dataset, '') AS dataset,
        coalesce(r.task, '') AS task, r.mos, r.std AS mos_std, r.score,
        coalesce(r.level, '') AS level, coalesce(r.scale, '') AS scale,
        coalesce(r.split, 'train') AS split, coalesce(r.group_id, i.image_id) AS "group",
        coalesce(t.captions, []) AS captions
-FROM images i LEFT JOIN ratings r USING (image_id) LEFT JOIN texts t USING (image_id)
+FROM images i JOIN paths p USING (image_id) LEFT JOIN ratings r USING (image_id) LEFT JOIN texts t USING (image_id)
 WHERE r.mos IS NOT NULL OR t.captions IS NOT NULL
 ORDER BY dataset, task, image, i.image_id
 """

@@ -62,8 +62,11 @@ def edge_blur(luma: Plane, noise: float = 0.0) -> tuple[float, float, float]:
     spread = np.concatenate(widths) if widths else np.zeros(0)
     if spread.size < 8:
         return nothing
-    sharp, median, soft = np.clip(np.percentile(spread, [10, 50, 85]), 0.4, 6.0)
-    return float(sharp), float(median), float(soft)
+    sharp, soft = np.percentile(spread, [10, 85])
+    # Motion smears one direction only: the worse one speaks.
+    median = max(float(np.median(width)) for width in widths if 4 * width.size >= spread.size)
+    found = np.clip([sharp, median, max(soft, median)], 0.4, 6.0)
+    return float(found[0]), float(found[1]), float(found[2])
 
 
 def octave_ratio(luma: Plane, noise: float = 0.0) -> float:

@@ -7,6 +7,7 @@ manifests.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import yaml
 
 from curation.corpus import Corpus, check_column
 from uniqa.errors import InputError, UsageError, nearest
+
+
+RESERVED = frozenset({"rating_leak", "per_image"})
+"""Reasons that `filter` itself gives, so that no rule of a policy may bear them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,8 @@ def _parse(path: Path, data: Any) -> Policy:
         raise UsageError(f"{path}: 'rules' is not a list")
     names = [rule.get("rule") for rule in rules if isinstance(rule, dict)]
     for name in names:
+        if name in RESERVED:
+            raise UsageError(f"{path}: '{name}' is a rule of UniQA's own", "Choose another name")
         if names.count(name) > 1:
             raise UsageError(f"{path}: two rules are called '{name}'")
     per_image = limits.get("per_image", 0)
@@ -146,6 +153,10 @@ def _rule(path: Path, data: Any) -> Rule:
     for bound in ("min", "max"):
         if bound in data and not _is_number(data[bound]):
             raise UsageError(f"{path}: rule '{name}': '{bound}' is not a number")
+    if {"min", "max"} <= tests and data["min"] > data["max"]:
+        raise UsageError(f"{path}: rule '{name}' has a 'min' above its 'max': nothing could pass")
+    if "equals" in tests and not isinstance(data["equals"], str | int | float):
+        raise UsageError(f"{path}: rule '{name}': 'equals' is neither a text nor a number")
     return Rule(
         name=str(name),
         signal=str(data.get("signal", "")),
@@ -165,7 +176,9 @@ def _check(path: Path, data: Any, allowed: set[str], where: str) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    )
 
 
 def _literal(value: str | float) -> str:

@@ -124,23 +124,35 @@ def shipped_prompts() -> Path:
 def _read(path: Path) -> TaskPrompts:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML ({str(error).splitlines()[0]})") from error
     _check_keys(path, data, {"task", "system", "cues"}, "the template")
     if data["task"] not in TASKS:
-        raise InputError(f"{path}: unknown task '{data['task']}'", nearest(data["task"], TASKS))
+        remedy = nearest(str(data["task"]), TASKS)
+        raise InputError(f"{path}: unknown task '{data['task']}'", remedy)
+    if not isinstance(data["system"], str):
+        raise InputError(f"{path}: 'system' is not a text")
+    if not isinstance(data["cues"], dict) or not data["cues"]:
+        raise InputError(f"{path}: 'cues' is not a mapping of at least one cue")
     cues = {name: _cue(path, name, body) for name, body in data["cues"].items()}
-    return TaskPrompts(data["task"], str(data["system"]), cues)
+    if not any(cue.default for cue in cues.values()):
+        raise InputError(f"{path}: no cue is a default ('default: true')")
+    return TaskPrompts(data["task"], data["system"], cues)
 
 
 def _cue(path: Path, name: str, body: Any) -> Cue:
     _check_keys(path, body, {"guided", "unguided"}, f"cue '{name}'", optional={"default"})
-    for wording in body["guided"]:
-        if "{level}" not in wording:
-            raise InputError(f"{path}: cue '{name}' has a guided wording without {{level}}")
     for form in ("guided", "unguided"):
-        if not body[form] or not all(isinstance(text, str) and text for text in body[form]):
-            raise InputError(f"{path}: cue '{name}' needs at least one {form} wording")
+        texts = body[form]
+        fine = isinstance(texts, list) and all(isinstance(text, str) and text for text in texts)
+        if not fine or not texts:
+            raise InputError(f"{path}: cue '{name}' needs a list of at least one {form} wording")
+        for text in texts:
+            if set("{}") & set(text.replace("{level}", "")) or ("{level}" in text) != (form == "guided"):
+                raise InputError(
+                    f"{path}: cue '{name}' has the {form} wording '{text}'",
+                    "Guided wordings name {level}, unguided ones do not; no other braces",
+                )
     return Cue(
         name, bool(body.get("default", False)), tuple(body["guided"]), tuple(body["unguided"])
     )

@@ -58,7 +58,10 @@ class Views:
     def fused(self) -> Features:
         """(n, p + d + cues): features, unit-length embedding, cue values."""
         unit = normalize(self.embeddings, dim=-1).numpy()
-        return np.concatenate([self.features, unit, self.cues], axis=1).astype(np.float32)
+        joined: Features = np.concatenate([self.features, unit, self.cues], axis=1).astype(
+            np.float32
+        )
+        return joined
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Views:
         """The same for these rows only."""
@@ -167,9 +170,7 @@ def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptCon
     learn = [sorted(set(range(len(scores))) - set(fold)) for fold in folds]
     if any(np.ptp(scores[rows]) == 0 for rows in learn):
         return Choice("ridge", "too few different ratings to compare on folds", {})
-    adapters = fit_adapters(
-        views.embeddings, scores, learn, views.prompts, views.scale, config
-    )
+    adapters = fit_adapters(views.embeddings, scores, learn, views.prompts, views.scale, config)
     squared = dict.fromkeys(LEARNED, 0.0)
     for fold, rows, adapter in zip(folds, learn, adapters, strict=True):
         there = views.take(fold)

@@ -140,6 +140,4 @@ def parse_labels(text: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(part) for part in text.split(",") if part.strip()}))
     except ValueError:
-        raise UsageError(
-            f"--labels '{text}' is not a list of counts", "Write 50,100,200"
-        ) from None
+        raise UsageError(f"--labels '{text}' is not a list of counts", "Write 50,100,200") from None

@@ -98,4 +98,5 @@ def cue_scores(
     """
     flat = image @ text.flatten(0, 1).T
     shares = (scale * flat).unflatten(-1, text.shape[:2]).softmax(-1)
-    return (shares * values[..., None, None, :]).sum(-1)
+    expected: torch.Tensor = (shares * values[..., None, None, :]).sum(-1)
+    return expected

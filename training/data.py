@@ -22,9 +22,7 @@ from uniqa.photos import find_photos
 from uniqa.ratings import NAMES, is_table, read_frame, read_ratings
 from uniqa.splits import SPLITS, seeded_key, split_groups
 
-_COLUMNS = (
-    "image image_id dataset task mos mos_std score level scale split group captions".split()
-)
+_COLUMNS = "image image_id dataset task mos mos_std score level scale split group captions".split()
 _CAPTION = "text weight task cue source model".split()
 
 
@@ -56,7 +54,9 @@ class Manifest:
 
     def main_task(self) -> str:
         """The task that most training rows are rated for; quality where none is."""
-        told = [task for task, split in zip(self.tasks, self.splits, strict=True) if split != "test"]
+        told = [
+            task for task, split in zip(self.tasks, self.splits, strict=True) if split != "test"
+        ]
         return max(TASKS, key=lambda task: (told.count(task), task == "quality"))
 
 

@@ -222,9 +222,7 @@ def photo_features(
         def read(at: int) -> tuple[str, Any] | PhotoError:
             return _read(paths[at], tower)
 
-        task = bar.add_task(
-            label, total=len(wanted), completed=len(wanted) - len(missing), note=""
-        )
+        task = bar.add_task(label, total=len(wanted), completed=len(wanted) - len(missing), note="")
         try:
             for at, got in zip(missing, _ahead(pool, read, missing, 4 * workers), strict=True):
                 if isinstance(got, PhotoError):
@@ -251,7 +249,9 @@ def text_features(
     store = FeatureStore(cache, tower.name, tower.dim)
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     missing = [
-        at for at in dict(zip(keys, range(len(keys)), strict=True)).values() if keys[at] not in store
+        at
+        for at in dict(zip(keys, range(len(keys)), strict=True)).values()
+        if keys[at] not in store
     ]
     # Long texts together: a window then has few different lengths, so its batches are full.
     missing.sort(key=lambda at: (len(texts[at]), texts[at]))

@@ -1,4 +1,4 @@
-"""CLIP- and SigLIP-like models of transformers as towers, and their training on pixels.
+"""CLIP- and SigLIP-like models of transformers as towers.
 
 A photo is seen whole (as the model's own processor wants it) and in fixed crops of native pixels;
 its features are the whole photo's embedding followed by the crops' mean. Weights are read as
@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
-from training.encoders import GRID, MAX_SIDE, Block, Features, fixed_crops, quiet_transformers
+from training.encoders import (
+    GRID,
+    MAX_SIDE,
+    Block,
+    Features,
+    ImageTower,
+    TextTower,
+    fixed_crops,
+    quiet_transformers,
+)
 from uniqa.errors import InputError
 from uniqa.photos import Pixels
 
@@ -84,8 +91,11 @@ class HuggingFaceImageTower:
         self.policy = f"side{MAX_SIDE}-whole-crops{len(GRID)}x{towers.side}-unit-v1"
         d = towers.dim
         self.dim = 2 * d
-        self.blocks = (Block("whole", 0, d), Block("crops", d, 2 * d))
-        self.families = {"whole and crops": ("whole", "crops"), "whole": ("whole",)}
+        self.blocks: tuple[Block, ...] = (Block("whole", 0, d), Block("crops", d, 2 * d))
+        self.families: dict[str, tuple[str, ...]] = {
+            "whole and crops": ("whole", "crops"),
+            "whole": ("whole",),
+        }
 
     def prepare(self, pixels: Pixels) -> torch.Tensor:
         """(1 + crops, 3, side, side)."""
@@ -118,7 +128,7 @@ class HuggingFaceTextTower:
         return values
 
 
-def load_towers(source: str) -> tuple[HuggingFaceImageTower, HuggingFaceTextTower]:
+def load_towers(source: str) -> tuple[ImageTower, TextTower]:
     """Towers of a model id or directory.
 
     Raises:
@@ -145,7 +155,7 @@ def load_towers(source: str) -> tuple[HuggingFaceImageTower, HuggingFaceTextTowe
     return wrap(Towers(model, processor, tokenizer, source))
 
 
-def wrap(towers: Towers) -> tuple[HuggingFaceImageTower, HuggingFaceTextTower]:
+def wrap(towers: Towers) -> tuple[ImageTower, TextTower]:
     """Both towers under a name that tells these very weights."""
     name = f"{type(towers.model).__name__}@{towers.fingerprint()}"
     return HuggingFaceImageTower(towers, name), HuggingFaceTextTower(towers, name)
@@ -159,66 +169,6 @@ def save_towers(image: Any, folder: Path) -> None:
     towers.processor.save_pretrained(folder)
 
 
-def fit_towers(
-    towers: Towers,
-    read: Callable[[int], Pixels],
-    n: int,
-    *,
-    epochs: int,
-    lr: float,
-    weight_decay: float,
-    batches: Callable[[], Sequence[Sequence[int]]],
-    draw: Callable[[Sequence[int]], tuple[list[str], torch.Tensor]],
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    batch_count: int,
-    view: NDArray[np.integer],
-    tell: Callable[[dict[str, float]], None],
-) -> None:
-    """Train both towers and the temperature in place.
-
-    Args:
-        towers: what learns.
-        read: row → pixels of that photo.
-        n: photos; nothing to learn from fewer than two.
-        epochs, lr, weight_decay: AdamW with cosine decay.
-        batches: a fresh seeded order each epoch.
-        draw: rows → one caption each, and the batch's soft targets.
-        loss: (logits, targets) → scalar.
-        batch_count: batches per epoch.
-        view: (epochs, n) which fixed view of each photo an epoch sees; 0 is the whole.
-        tell: hears each epoch's record.
-    """
-    if n < 2:
-        raise InputError("fewer than two photos to learn from", "Give more photos")
-    model = towers.model
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ],
-        lr=lr,
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batch_count)
-    model.train()
-    for epoch in range(epochs):
-        losses = []
-        for rows in batches():
-            seen = [_view(read(row), int(view[epoch, row]), towers.side) for row in rows]
-            texts, targets = draw(rows)
-            image = normalize(towers.embed_pixels(towers.pixels(seen)), dim=-1)
-            text = normalize(towers.embed_tokens(towers.tokenize(texts)), dim=-1)
-            value = loss(temperature(model) * image @ text.T, targets.to(towers.device))
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(float(value.detach()))
-        tell({"epoch": float(epoch + 1), "train_loss": float(np.mean(losses))})
-    model.eval()
-
-
 def temperature(model: Any) -> torch.Tensor:
     """exp(logit_scale) of a CLIP-like model, inside 1 … 100."""
     scale: torch.Tensor = model.logit_scale
@@ -228,10 +178,6 @@ def temperature(model: Any) -> torch.Tensor:
 def log_temperature(model: Any) -> float:
     """logit_scale itself, clamped alike."""
     return math.log(float(temperature(model).detach()))
-
-
-def _view(pixels: Pixels, number: int, side: int) -> Pixels:
-    return pixels if number == 0 else fixed_crops(pixels, side)[number - 1]
 
 
 def _pooled(output: Any) -> torch.Tensor:

@@ -79,7 +79,9 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Path:
     if path.is_file():
         raise UsageError(f"{path} is a file", "Name a folder by --out")
     if path.is_dir() and any(path.iterdir()) and not overwrite:
-        raise UsageError(f"{path} already has something in it", "Name another --out, or --overwrite")
+        raise UsageError(
+            f"{path} already has something in it", "Name another --out, or --overwrite"
+        )
     if overwrite and path.is_dir() and any(path.iterdir()) and not (path / "model.json").is_file():
         raise UsageError(f"{path} is not a model directory", "--overwrite replaces only models")
     return path
@@ -231,9 +233,7 @@ def _head_tensors(head: Head | None) -> dict[str, torch.Tensor]:
         return {}
     if isinstance(head.learned, Ridge):
         arrays = (head.learned.mean, head.learned.std, head.learned.weights)
-        return dict(
-            zip(("mean", "std", "weights"), map(torch.from_numpy, arrays), strict=True)
-        )
+        return dict(zip(("mean", "std", "weights"), map(torch.from_numpy, arrays), strict=True))
     return vars(head.learned)
 
 

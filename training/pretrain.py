@@ -116,14 +116,12 @@ def start_projections(pairs: Pairs, blocks: Sequence[Block], dim: int, seed: int
         model.text.weight.copy_(_principal_axes(pairs.texts - model.text_mean, dim, seed))
         projected = model.embed_texts(pairs.texts).double().numpy()
         target = np.stack(
-            [
-                share @ projected[own]
-                for own, share in zip(pairs.owned, pairs.weights, strict=True)
-            ]
+            [share @ projected[own] for own, share in zip(pairs.owned, pairs.weights, strict=True)]
         )
         x = (pairs.images - model.image_mean) / model.image_std
-        x = (x.clamp(-BOUND, BOUND) * model.image_weight).double().numpy()
-        model.image.weight.copy_(torch.from_numpy(_align(x, target)).float())
+        x = x.clamp(-BOUND, BOUND) * model.image_weight
+        weights = _align(x.double().numpy(), target)
+        model.image.weight.copy_(torch.from_numpy(weights).float())
     return model
 
 
@@ -131,7 +129,9 @@ def _principal_axes(centred: torch.Tensor, dim: int, seed: int) -> torch.Tensor:
     """(dim, q) orthonormal rows, by falling variance; directions captions lack are drawn."""
     rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(centred.shape[1], centred.shape[1], generator=rng) * 1e-4
-    _, _, axes = torch.linalg.svd(torch.cat([centred, noise]).double(), full_matrices=False)
+    axes: torch.Tensor = torch.linalg.svd(
+        torch.cat([centred, noise]).double(), full_matrices=False
+    )[2]
     if dim <= len(axes):
         return axes[:dim].float()
     return torch.cat([axes, torch.zeros(dim - len(axes), axes.shape[1])]).float()
@@ -246,9 +246,7 @@ def validate(model: Projections, val: Pairs | None, config: PretrainConfig) -> d
         for rows in torch.arange(len(val)).split(config.batch_size):
             some = rows.tolist()
             if len(some) > 1:
-                losses.append(
-                    float(batch_loss(model, val, some, [picks[r] for r in some], config))
-                )
+                losses.append(float(batch_loss(model, val, some, [picks[r] for r in some], config)))
             nearest = model.logits(val.images[rows], val.texts[texts]).argmax(1)
             # Photos may share a wording: any copy of the own caption is right.
             right += int((texts[nearest] == texts[rows]).sum())

@@ -6,6 +6,7 @@ Must not know what is being done; `curation.cli` and `training.cli` hang their c
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -49,7 +50,17 @@ def warn(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout, for machines."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    text = json.dumps(_finite(value), ensure_ascii=False, indent=2, default=str, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """The value with null where JSON has no number: NaN and the infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(

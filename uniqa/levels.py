@@ -34,7 +34,7 @@ class Scale:
     @property
     def name(self) -> str:
         """The mapping's stored name, for example ``linear[1,5]`` (worst first)."""
-        return f"linear[{self.worst:g},{self.best:g}]"
+        return f"linear[{_short(self.worst)},{_short(self.best)}]"
 
     @property
     def width(self) -> float:
@@ -66,6 +66,12 @@ class Scale:
         except ValueError:
             raise UsageError(f"'{text}' is not a scale", "Write worst:best, like 1:5") from None
         return cls(worst, best)
+
+
+def _short(number: float) -> str:
+    """A number without needless digits that reads back as itself."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def level_of(score: float) -> str:

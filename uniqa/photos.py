@@ -25,8 +25,11 @@ SUFFIXES = frozenset(
 )
 """File name endings that are taken for photos when a folder is searched."""
 
-MAX_PIXELS = 200_000_000
-"""Larger images are refused before they are decoded: decompression bombs come so."""
+MAX_PIXELS = 178_000_000
+"""Larger images are refused before they are decoded: decompression bombs come so.
+
+Pillow itself refuses from 178,956,970 pixels on.
+"""
 
 
 class PhotoError(Exception):
@@ -149,7 +152,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
+        wide = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        top = 65535.0 if image.mode.startswith("I") and wide else 255.0
         if image.mode == "F" and values.max(initial=0) <= 1:
             top = 1.0
         grey = np.clip(np.nan_to_num(values) / top, 0, 1) * 255

@@ -82,7 +82,7 @@ class _Model:
         images = {image_id: Image.fromarray(pixels) for image_id, pixels in photos.items()}
         try:
             return self._answer(images, questions)
-        except (ValueError, TypeError) as error:
+        except _rejections() as error:
             # Raised while requests are taken in; anything later may leave the engine half done.
             if len(questions) == 1:
                 return [(questions[0][0], _reason(error), "", None, None, "rejected")]
@@ -139,6 +139,15 @@ class _Model:
                 ],
             },
         ]
+
+
+def _rejections() -> tuple[type[Exception], ...]:
+    """What vLLM raises for a request that it will not take in."""
+    try:
+        from vllm.exceptions import VLLMClientError
+    except ImportError:
+        return (ValueError, TypeError)
+    return (VLLMClientError, ValueError, TypeError)
 
 
 def _check_options(options: dict[str, Any]) -> None:
