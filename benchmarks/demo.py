@@ -91,12 +91,12 @@ def main(folder: Path) -> None:
     )  # fmt: skip
     demo.run("uniqa-curate", "refine", "--corpus", corpus)
     demo.run("uniqa-curate", "filter", "--corpus", corpus, "--policy", "balanced", "-o", manifest)
-    demo.run("uniqa-train", "pretrain", manifest, "--out", base, "--seed", SEED)
+    demo.run("uniqa-train", "pretrain", manifest, "--out", base, "--seed", SEED, "--overwrite")
     evaluation = demo.json(
         "uniqa-train", "evaluate", base, "--ratings", manifest, "--labels", "50,100",
         "--draws", "5", "--json", shown=True,
     )  # fmt: skip
-    demo.run("uniqa-train", "adapt", base, "--ratings", manifest, "--out", adapted)
+    demo.run("uniqa-train", "adapt", base, "--ratings", manifest, "--out", adapted, "--overwrite")
     demo.run("uniqa-train", "score", adapted, photos, "-o", scores)
     _summary(demo, evaluation, scores, manifest, time.perf_counter() - started)
 
@@ -155,7 +155,28 @@ def _summary(
 
 
 def _evaluation(evaluation: dict[str, Any]) -> None:
-    raise SystemExit(json.dumps(evaluation, indent=1)[:6000])
+    budgets = evaluation["labels"]
+    _table(
+        f"SRCC by method on {evaluation['test']} photos of {evaluation['test_groups']} source photos "
+        f"never learned from ({evaluation['task']})",
+        ["method", f"all {evaluation['train']} labels", *(f"{budget} labels" for budget in budgets)],
+        [
+            {
+                "method": method,
+                f"all {evaluation['train']} labels": _with_interval(metrics["srcc"]),
+                **{
+                    f"{budget} labels": f"{values[method]['srcc']:.3f} ± {values[method]['sd']:.3f}"
+                    for budget, values in budgets.items()
+                },
+            }
+            for method, metrics in evaluation["all_labels"].items()
+        ],
+    )
+
+
+def _with_interval(estimate: dict[str, Any]) -> str:
+    low, high = estimate["interval"]
+    return f"{estimate['value']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _best_and_worst(demo: Demo, scores: Path) -> None:
@@ -166,7 +187,7 @@ def _best_and_worst(demo: Demo, scores: Path) -> None:
         row["image_id"]: row["text"]
         for row in demo.sql(
             "SELECT image_id, arg_min(text, (cue <> 'overall', caption_id)) AS text "
-            "FROM corpus WHERE kept GROUP BY image_id"
+            "FROM corpus WHERE kept AND task = 'quality' GROUP BY image_id"
         )
     }
     for title, chosen in (("Five best photos", rows[:5]), ("Five worst photos", rows[:-6:-1])):

@@ -152,7 +152,8 @@ def _motion_path(length: float, angle: float) -> NDArray[np.float32]:
             share = (1 - abs(row - y)) * (1 - abs(column - x))
             if share > 0 and y < kernel.shape[0] and x < kernel.shape[1]:
                 kernel[y, x] += share
-    return kernel / kernel.sum()
+    kernel /= kernel.sum()
+    return kernel
 
 
 def _downscale(pixels: Pixels, factor: float) -> Pixels:

@@ -52,7 +52,8 @@ def apply_policy(corpus: Corpus, policy: Policy, *, shown_as: str) -> tuple[Filt
     rules = (LEAK, *policy.rules)
     filter_id = _filter_id(corpus, policy)
     broken = " ".join(f"WHEN NOT {rule.condition} THEN {i}" for i, rule in enumerate(rules))
-    judged = corpus.table(
+    # Asked like a user's query: a rule may fail on a value that no check could foresee.
+    judged = corpus.ask(
         f"WITH judged AS (SELECT *, CASE {broken} ELSE {len(rules)} END AS broken FROM corpus), "
         f"placed AS (SELECT *, CASE WHEN broken = {len(rules)} THEN row_number() OVER ("
         f'PARTITION BY image_id, broken ORDER BY "{policy.order_by}" NULLS LAST, caption_id) '

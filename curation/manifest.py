@@ -56,13 +56,18 @@ WITH texts AS (
     FROM captions SEMI JOIN (SELECT caption_id FROM verdicts WHERE filter_id = $filter_id AND kept)
     USING (caption_id) GROUP BY image_id),
 paths AS (SELECT image_id, list(path) AS known, min(path) AS first FROM files GROUP BY image_id)
-SELECT if(list_contains(p.known, i.path), i.path, p.first) AS image, i.image_id, coalesce(r.dataset, '') AS dataset,
-       coalesce(r.task, '') AS task, r.mos, r.std AS mos_std, r.score,
+SELECT if(list_contains(p.known, i.path), i.path, p.first) AS image, i.image_id,
+       coalesce(r.dataset, '') AS dataset, coalesce(r.task, '') AS task,
+       r.mos, r.std AS mos_std, r.score,
        coalesce(r.level, '') AS level, coalesce(r.scale, '') AS scale,
-       coalesce(r.split, 'train') AS split, coalesce(r.group_id, i.image_id) AS "group",
+       CASE WHEN bool_or(r.split = 'test') OVER photo THEN 'test'
+            WHEN bool_or(r.split = 'val') OVER photo THEN 'val' ELSE 'train' END AS split,
+       coalesce(r.group_id, i.image_id) AS "group",
        coalesce(t.captions, []) AS captions
-FROM images i JOIN paths p USING (image_id) LEFT JOIN ratings r USING (image_id) LEFT JOIN texts t USING (image_id)
+FROM images i JOIN paths p USING (image_id)
+LEFT JOIN ratings r USING (image_id) LEFT JOIN texts t USING (image_id)
 WHERE r.mos IS NOT NULL OR t.captions IS NOT NULL
+WINDOW photo AS (PARTITION BY i.image_id)
 ORDER BY dataset, task, image, i.image_id
 """
 
@@ -131,9 +136,7 @@ def _provenance(
     models = corpus.rows(
         "SELECT engine, model, revision, count(*) FROM captions GROUP BY ALL ORDER BY ALL"
     )
-    encoders = corpus.rows(
-        "SELECT DISTINCT encoder, threshold FROM signals ORDER BY ALL"
-    )
+    encoders = corpus.rows("SELECT DISTINCT encoder, threshold FROM signals ORDER BY ALL")
     splits = table["split"].to_pylist()
     return {
         "manifest_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

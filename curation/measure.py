@@ -310,7 +310,7 @@ _ORDINARY = {
 
 # The share of the quality that each fault at its worst leaves nothing of. In the order of
 # KADID-10k's means at severity 5: blur and compression cost most, noise and darkness less.
-# Grey may be meant, a tint may be the scene's own: they cost least.
+# Grey may be meant and a tint the scene's own: they cost less than they would where they are not.
 _COST = {
     "blur": 0.95, "compression": 0.9, "low resolution": 0.85, "overexposure": 0.8,
     "low contrast": 0.7, "noise": 0.65, "underexposure": 0.65, "colour cast": 0.65,

@@ -46,7 +46,8 @@ def edge_blur(luma: Plane, noise: float = 0.0) -> tuple[float, float, float]:
         return nothing
     widths = []
     for axis in (0, 1):
-        plane = luma if axis else luma.T
+        # Every other line tells as much, in half the time.
+        plane = (luma if axis else luma.T)[:: 2 if luma.shape[1 - axis] >= 128 else 1]
         steps = np.abs(np.diff(plane, axis=1))
         if steps.shape[1] < 2:
             continue

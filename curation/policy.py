@@ -17,7 +17,6 @@ import yaml
 from curation.corpus import Corpus, check_column
 from uniqa.errors import InputError, UsageError, nearest
 
-
 RESERVED = frozenset({"rating_leak", "per_image"})
 """Reasons that `filter` itself gives, so that no rule of a policy may bear them."""
 
@@ -176,9 +175,7 @@ def _check(path: Path, data: Any, allowed: set[str], where: str) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _literal(value: str | float) -> str:

@@ -74,7 +74,12 @@ class PromptLibrary:
         files = sorted(self.folder.glob("*.yaml"))
         if not files:
             raise InputError(f"no prompt templates (*.yaml) in {self.folder}")
-        self.tasks = {prompts.task: prompts for prompts in map(_read, files)}
+        self.tasks: dict[str, TaskPrompts] = {}
+        for file in files:
+            prompts = _read(file)
+            if prompts.task in self.tasks:
+                raise InputError(f"{file}: another template has the task '{prompts.task}' already")
+            self.tasks[prompts.task] = prompts
 
     def cues(self, task: str, wanted: Iterable[str] = ()) -> list[str]:
         """The cues to ask for a task: those wanted that it has, else its defaults."""
@@ -148,7 +153,8 @@ def _cue(path: Path, name: str, body: Any) -> Cue:
         if not fine or not texts:
             raise InputError(f"{path}: cue '{name}' needs a list of at least one {form} wording")
         for text in texts:
-            if set("{}") & set(text.replace("{level}", "")) or ("{level}" in text) != (form == "guided"):
+            braces = set("{}").intersection(text.replace("{level}", ""))
+            if braces or ("{level}" in text) != (form == "guided"):
                 raise InputError(
                     f"{path}: cue '{name}' has the {form} wording '{text}'",
                     "Guided wordings name {level}, unguided ones do not; no other braces",

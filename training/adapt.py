@@ -19,13 +19,12 @@ from torch.nn.functional import normalize
 from training.adapter import Adapter, fit_adapters
 from training.config import AdaptConfig
 from training.cues import LEVEL_VALUES, cue_names, cue_scores
+from training.data import make_folds
 from training.encoders import Block, Features
 from training.projections import Projections
 from training.ridge import Ridge, check_scores, fit_ridge
-from uniqa.splits import seeded_key
 
 LEARNED = ("ridge", "fused", "adapter")
-FOLDS = 5
 FEW = 10
 """Below this many labels folds tell nothing; `auto` is ridge."""
 
@@ -99,10 +98,16 @@ def make_views(
     prompt_features: Features,
     blocks: tuple[Block, ...],
     families: dict[str, tuple[str, ...]],
+    instead: dict[int, torch.Tensor] | None = None,
 ) -> Views:
-    """Embed photos and a task's prompts (cue after cue, five each) and read the cue values."""
+    """Embed photos and a task's prompts (cue after cue, five each) and read the cue values.
+
+    `instead` gives rows whose embeddings are known otherwise: the cross-fitted ones.
+    """
     with torch.inference_mode():
         embeddings = projections.embed_images(torch.from_numpy(features))
+        for row, known in (instead or {}).items():
+            embeddings[row] = known
         prompts = projections.embed_texts(torch.from_numpy(prompt_features)).unflatten(0, (-1, 5))
         scale = projections.scale
         values = torch.tensor(LEVEL_VALUES)
@@ -186,17 +191,6 @@ def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptCon
     best = min(LEARNED, key=lambda method: (round(errors[method], 6), LEARNED.index(method)))
     told = ", ".join(f"{method} {errors[method]:.4f}" for method in LEARNED)
     return Choice(best, f"smallest error on {len(folds)} folds of the labels (RMSE {told})", errors)
-
-
-def make_folds(groups: Sequence[str], seed: int, count: int = FOLDS) -> list[list[int]]:
-    """Rows in up to `count` folds, groups whole, in seeded order; each to the smallest fold."""
-    members: dict[str, list[int]] = {}
-    for row, group in enumerate(groups):
-        members.setdefault(group, []).append(row)
-    folds: list[list[int]] = [[] for _ in range(min(count, len(members)))]
-    for group in sorted(members, key=lambda name: (seeded_key(seed, name), name)):
-        min(folds, key=len).extend(members[group])
-    return [sorted(fold) for fold in folds]
 
 
 def learn(

@@ -51,8 +51,9 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a mo
 
 def main() -> None:
     """Entry point of the console script."""
-    # The towers of `compact` are packaged; a lookup of their names online would only wait.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Idle OpenMP threads spin otherwise: two programs on one machine then crawl.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     run(app, "uniqa-train")
 
 
@@ -66,7 +67,7 @@ def pretrain(
     towers: Annotated[
         str, typer.Option("--towers", help="frozen or tuned [default: frozen for compact].")
     ] = "",
-    epochs: Annotated[int, typer.Option("--epochs", help="0: 60 frozen, 5 tuned.")] = 0,
+    epochs: Annotated[int, typer.Option("--epochs", help="0: 30 frozen, 5 tuned.")] = 0,
     lr: Annotated[float, typer.Option("--lr", help="0: 3e-4 frozen, 5e-6 tuned.")] = 0.0,
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.2,
     batch_size: Annotated[int, typer.Option("--batch-size")] = 64,

@@ -6,9 +6,10 @@ warnings go to people, nothing to stdout.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from training.adapt import facts_of, learn
 from training.config import AdaptConfig, EvaluateConfig, PretrainConfig
 from training.cues import cue_names
 from training.data import Manifest, Rated, draw, hold_back
-from training.encoders import Features
+from training.encoders import Features, ImageTower, TextTower
 from training.evaluate import Report, Task, compare, fits_of
 from training.features import PhotoFeatures, photo_features, text_features
 from training.model import Head, Model, make_towers, versions
 from training.pretrain import (
     History,
     Pairs,
+    cross_fit,
     fit_projections,
     make_pairs,
     start_projections,
@@ -35,6 +37,9 @@ from training.projections import Projections
 from training.views import views_of
 from uniqa.console import progress, say, warn
 from uniqa.errors import InputError
+
+CROSSFIT_LIMIT = 20_000
+"""With more photos than this each one's own captions no longer bend its embedding noticeably."""
 
 
 def pretrain(manifest: Manifest, config: PretrainConfig, cache: Path) -> tuple[Model, History]:
@@ -59,42 +64,9 @@ def pretrain(manifest: Manifest, config: PretrainConfig, cache: Path) -> tuple[M
     rows = {split: [row for row in members if row in found] for split, members in rows.items()}
     if len(rows["train"]) < 2:
         raise InputError(f"of {manifest.path} fewer than 2 train photos can be read")
-    history = History()
-    if config.tuned:
-        from training.huggingface import wrap
-        from training.tune import tune_towers
-
-        towers = image.towers  # type: ignore[attr-defined]
-        before = _pairs(manifest, rows["train"], found, text, cache)
-        with progress() as bar:
-            job = bar.add_task("tuning towers", total=config.epochs_used, note="")
-
-            def told(record: dict[str, float]) -> None:
-                history.records.append(record)
-                bar.update(job, advance=1, note=f"loss {record['train_loss']:.3f}")
-
-            tune_towers(towers, manifest, rows["train"], before, config, told)
-        image, text = wrap(towers)
-        found = _features_of(manifest, rows["val"], image, cache)
-        history.kept = config.epochs_used
-    val = _pairs(manifest, rows["val"], found, text, cache) if rows["val"] else None
-    if config.tuned:
-        projections = _shared_space(image.dim, text.dim, image)
-        history.records[-1] |= validate(projections, val, config)
-    else:
-        train = _pairs(manifest, rows["train"], found, text, cache)
-        if kind == "compact":
-            projections = start_projections(train, image.blocks, config.dim, config.seed)
-        else:
-            projections = _shared_space(image.dim, text.dim, image)
-        with progress() as bar:
-            job = bar.add_task("pre-training", total=config.epochs_used + 1, note="")
-
-            def tell(record: dict[str, float]) -> None:
-                note = f"loss {record['train_loss']:.3f}, val {record['val_loss']:.3f}"
-                bar.update(job, advance=1, note=note)
-
-            history = fit_projections(projections, train, val, config, tell)
+    work = _tuned if config.tuned else _frozen
+    learnt = work(manifest, rows, config, found, image, text, cache)
+    image, text, history = learnt.image, learnt.text, learnt.history
     learned = frozenset(manifest.ids[row] for row in rows["train"])
     provenance = {
         "command": "pretrain",
@@ -109,14 +81,94 @@ def pretrain(manifest: Manifest, config: PretrainConfig, cache: Path) -> tuple[M
         kind=kind,
         image=image,
         text=text,
-        projections=projections.eval().requires_grad_(False),
+        projections=learnt.projections.eval().requires_grad_(False),
         task=manifest.main_task(),
         provenance=provenance,
         seen=learned,
         trained_on=learned,
+        crossfit=learnt.crossfit,
         metrics=list(history.records),
     )
     return model, history
+
+
+@dataclass
+class _Learnt:
+    image: ImageTower
+    text: TextTower
+    projections: Projections
+    history: History
+    crossfit: dict[str, torch.Tensor]
+
+
+def _frozen(
+    manifest: Manifest,
+    rows: dict[str, list[int]],
+    config: PretrainConfig,
+    found: dict[int, Features],
+    image: ImageTower,
+    text: TextTower,
+    cache: Path,
+) -> _Learnt:
+    """Only the projections learn, on stored features."""
+    compact = config.model == "compact"
+    train = _pairs(manifest, rows["train"], found, text, cache)
+    val = _pairs(manifest, rows["val"], found, text, cache) if rows["val"] else None
+    if compact:
+        projections = start_projections(train, image.blocks, config.dim, config.seed)
+    else:
+        projections = _shared_space(image, text)
+    start = copy.deepcopy(projections)
+    with progress() as bar:
+        job = bar.add_task("pre-training", total=config.epochs_used + 1, note="")
+
+        def tell(record: dict[str, float]) -> None:
+            note = f"loss {record['train_loss']:.3f}, val {record['val_loss']:.3f}"
+            bar.update(job, advance=1, note=note)
+
+        history = fit_projections(projections, train, val, config, tell)
+    if len(train) > CROSSFIT_LIMIT:
+        return _Learnt(image, text, projections, history, {})
+    groups = [manifest.groups[row] for row in rows["train"]]
+    with progress() as bar:
+        bar.add_task("cross-fitting", total=None, note="")
+        apart = cross_fit(start, train, groups, val, config, realign=compact)
+    crossfit = {manifest.ids[r]: e for r, e in zip(rows["train"], apart, strict=True)}
+    return _Learnt(image, text, projections, history, crossfit)
+
+
+def _tuned(
+    manifest: Manifest,
+    rows: dict[str, list[int]],
+    config: PretrainConfig,
+    found: dict[int, Features],
+    image: ImageTower,
+    text: TextTower,
+    cache: Path,
+) -> _Learnt:
+    """The towers themselves learn, on pixels."""
+    from training.huggingface import HuggingFaceImageTower, wrap
+    from training.tune import tune_towers
+
+    assert isinstance(image, HuggingFaceImageTower)
+    towers, history = image.towers, History(kept=config.epochs_used)
+    pairs = _pairs(manifest, rows["train"], found, text, cache)
+    with progress() as bar:
+        job = bar.add_task("tuning towers", total=config.epochs_used, note="")
+
+        def tell(record: dict[str, float]) -> None:
+            history.records.append(record)
+            bar.update(job, advance=1, note=f"loss {record['train_loss']:.3f}")
+
+        tune_towers(towers, manifest, rows["train"], pairs, config, tell)
+    image, text = wrap(towers)
+    projections = _shared_space(image, text)
+    val = None
+    if rows["val"]:
+        seen = _features_of(manifest, rows["val"], image, cache)
+        val = _pairs(manifest, rows["val"], seen, text, cache)
+    history.records[-1] |= validate(projections, val, config)
+    return _Learnt(image, text, projections, history, {})
 
 
 def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple[Model, Head]:
@@ -139,7 +191,8 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
         warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
     labels = usable.take(drawn)
     task = rated.task or model.task
-    views = views_of(model, found.values[[int(found.rows[good[at]]) for at in drawn]], task, cache)
+    features = found.values[[int(found.rows[good[at]]) for at in drawn]]
+    views = views_of(model, features, task, cache, [found.ids[good[at]] for at in drawn])
     with progress() as bar:
         bar.add_task(f"learning {config.method}", total=None, note=f"{len(drawn)} labels")
         method, learned, choice = learn(views, labels.scores, labels.groups, config)
@@ -174,7 +227,7 @@ def evaluate(
     pool, test = hold_back(usable, config.test_fraction, config.seed)
     ids = [found.ids[at] for at in good]
     task_name = rated.task or model.task
-    views = views_of(model, found.values, task_name, cache)
+    views = views_of(model, found.values, task_name, cache, ids)
     leaked = [row for row in test if ids[row] in model.trained_on]
     if leaked:
         warn(
@@ -223,10 +276,12 @@ def _pairs(
     return make_pairs(manifest, rows, np.stack([found[row] for row in rows]), features, where)
 
 
-def _shared_space(image_dim: int, text_dim: int, image: Any) -> Projections:
-    from training.huggingface import log_temperature
+def _shared_space(image: ImageTower, text: TextTower) -> Projections:
+    """Projections that leave the space of one Hugging Face model's towers as it is."""
+    from training.huggingface import HuggingFaceImageTower, log_temperature
 
-    projections = Projections(image_dim, text_dim, text_dim)
+    assert isinstance(image, HuggingFaceImageTower)
+    projections = Projections(image.dim, text.dim, text.dim)
     projections.start_as_mean()
     with torch.no_grad():
         projections.logit_scale.fill_(log_temperature(image.towers.model))

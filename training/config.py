@@ -30,7 +30,7 @@ class PretrainConfig:
     Empty: frozen for `compact`, tuned for others.
     """
     epochs: int = 0
-    """Passes over the photos; 0: 60 with frozen towers, 5 with tuned ones (UniQA)."""
+    """Passes over the photos; 0: 30 with frozen towers, 5 with tuned ones (UniQA)."""
     lr: float = 0.0
     """Adam's step size; 0: 3e-4 with frozen towers, 5e-6 with tuned ones (UniQA)."""
     weight_decay: float = 0.2
@@ -72,7 +72,7 @@ class PretrainConfig:
     @property
     def epochs_used(self) -> int:
         """`epochs`, or the default for this kind of training."""
-        return self.epochs or (5 if self.tuned else 60)
+        return self.epochs or (5 if self.tuned else 30)
 
     @property
     def lr_used(self) -> float:

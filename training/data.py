@@ -46,6 +46,7 @@ class Manifest:
     tasks: list[str]
     scores: NDArray[np.float64]
     splits: list[str]
+    groups: list[str]
     captions: list[list[Caption]]
 
     def rows(self, split: str) -> list[int]:
@@ -125,6 +126,7 @@ def read_manifest(path: Path) -> Manifest:
         tasks=tasks,
         scores=scores,
         splits=splits,
+        groups=[str(g or i) for g, i in zip(columns["group"], ids, strict=True)],
         captions=captions,
     )
 
@@ -324,3 +326,14 @@ def _table_images(path: Path, images_root: Path | None) -> list[Path]:
         for photo in find_photos(folder)
     }
     return [root / n if (root / n).is_file() else stems.get(n, root / n) for n in names]
+
+
+def make_folds(groups: Sequence[str], seed: int, count: int = 5) -> list[list[int]]:
+    """Rows in up to `count` folds, groups whole, in seeded order; each to the smallest fold."""
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    folds: list[list[int]] = [[] for _ in range(min(count, len(members)))]
+    for group in sorted(members, key=lambda name: (seeded_key(seed, name), name)):
+        min(folds, key=len).extend(members[group])
+    return [sorted(fold) for fold in folds]

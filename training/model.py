@@ -4,7 +4,7 @@
 | --- | --- |
 | model.json | kind of towers, sizes, task, temperature's bounds, the head and its facts |
 | model.safetensors | projections and, after `adapt`, the head |
-| seen.safetensors | SHA-256 of every photo learned from, 32 bytes each |
+| seen.safetensors | SHA-256 of every photo learned from, and cross-fitted embeddings |
 | provenance.json | manifest hash, versions, seed, settings, encoders |
 | metrics.jsonl | one line per epoch |
 | towers/ | Hugging Face towers, where the model has its own |
@@ -68,6 +68,8 @@ class Model:
     metrics: list[dict[str, Any]] = field(default_factory=list)
     trained_on: frozenset[str] = frozenset()
     """Those of `seen` that were learned from in pre-training."""
+    crossfit: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Id → (dim,) embedding by a model that never saw this photo's group; may be empty."""
 
 
 def new_directory(path: Path, *, overwrite: bool = False) -> Path:
@@ -100,6 +102,10 @@ def save_model(model: Model, path: Path) -> None:
         _write(scratch / "model.json", _describe(model))
         save_file({n: t.contiguous() for n, t in tensors.items()}, scratch / "model.safetensors")
         seen = {"pretraining": _pack(model.trained_on), "all": _pack(model.seen)}
+        if model.crossfit:
+            keys = sorted(model.crossfit)
+            seen["crossfit_ids"] = _pack(keys)
+            seen["crossfit"] = torch.stack([model.crossfit[key] for key in keys])
         save_file(seen, scratch / "seen.safetensors")
         _write(scratch / "provenance.json", model.provenance)
         lines = "".join(json.dumps(_plain(record)) + "\n" for record in model.metrics)
@@ -172,6 +178,7 @@ def _assemble(path: Path, about: dict[str, Any]) -> Model:
         provenance=_read_json(path / "provenance.json"),
         seen=_unpack(seen["all"]),
         trained_on=_unpack(seen["pretraining"]),
+        crossfit=_crossfit(seen),
         head=_head(about["head"], tensors),
         metrics=[json.loads(line) for line in lines],
     )
@@ -261,6 +268,13 @@ def _head(about: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) -> Hea
 def _pack(ids: Sequence[str] | frozenset[str]) -> torch.Tensor:
     blob = bytes.fromhex("".join(sorted(ids)))
     return torch.from_numpy(np.frombuffer(blob, dtype=np.uint8).reshape(-1, 32).copy())
+
+
+def _crossfit(seen: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    if "crossfit" not in seen:
+        return {}
+    keys = (bytes(row).hex() for row in seen["crossfit_ids"].numpy())
+    return dict(zip(keys, seen["crossfit"], strict=True))
 
 
 def _unpack(packed: torch.Tensor) -> frozenset[str]:

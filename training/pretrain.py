@@ -1,13 +1,16 @@
 """Pre-training: photos and their captions brought into one space.
 
 With frozen towers (LiT, arXiv 2111.07991, turned towards few photos) everything a tower says is
-computed once and only the projections learn; they start from a closed-form alignment, because a
-few hundred photos cannot teach a random one. Rows of split `train` are learned from, `val` chooses
-the epoch, `test` is not even read. Must not know how features are stored or what heads exist.
+computed once and only the photos' projection learns; texts keep their own geometry, so that cue
+prompts nobody wrote as captions stay where they belong. It starts from a closed-form alignment,
+because a few hundred photos cannot teach a random one. Rows of split `train` are learned from,
+`val` chooses the epoch, `test` is not even read. Must not know how features are stored or what
+heads exist.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.config import PretrainConfig
-from training.data import Caption, Manifest
+from training.data import Caption, Manifest, make_folds
 from training.encoders import Block, Features
 from training.losses import soft_target_loss, soft_targets
 from training.projections import BOUND, Projections
@@ -47,6 +50,18 @@ class Pairs:
     def __len__(self) -> int:
         """How many photos."""
         return len(self.owned)
+
+    def take(self, rows: Sequence[int]) -> Pairs:
+        """The same with only these photos."""
+        return Pairs(
+            self.images[list(rows)],
+            self.texts,
+            [self.owned[row] for row in rows],
+            [self.weights[row] for row in rows],
+            [self.caption_tasks[row] for row in rows],
+            [self.tasks[row] for row in rows],
+            self.scores[list(rows)],
+        )
 
     def comparable(self, rows: Sequence[int], picks: Sequence[int]) -> torch.Tensor:
         """(len(rows),) code of the task that both score and picked caption speak about, else −1."""
@@ -114,15 +129,55 @@ def start_projections(pairs: Pairs, blocks: Sequence[Block], dim: int, seed: int
         model.image_bound.fill_(BOUND)
         model.text_mean.copy_(pairs.texts.mean(0))
         model.text.weight.copy_(_principal_axes(pairs.texts - model.text_mean, dim, seed))
-        projected = model.embed_texts(pairs.texts).double().numpy()
-        target = np.stack(
-            [share @ projected[own] for own, share in zip(pairs.owned, pairs.weights, strict=True)]
-        )
-        x = (pairs.images - model.image_mean) / model.image_std
-        x = x.clamp(-BOUND, BOUND) * model.image_weight
-        weights = _align(x.double().numpy(), target)
-        model.image.weight.copy_(torch.from_numpy(weights).float())
+        _align_images(model, pairs)
     return model
+
+
+def _align_images(model: Projections, pairs: Pairs) -> None:
+    projected = model.embed_texts(pairs.texts).double().numpy()
+    target = np.stack(
+        [share @ projected[own] for own, share in zip(pairs.owned, pairs.weights, strict=True)]
+    )
+    x = (pairs.images - model.image_mean) / model.image_std
+    x = x.clamp(-BOUND, BOUND) * model.image_weight
+    weights = _align(x.double().numpy(), target)
+    model.image.weight.copy_(torch.from_numpy(weights).float())
+
+
+def cross_fit(
+    start: Projections,
+    train: Pairs,
+    groups: Sequence[str],
+    val: Pairs | None,
+    config: PretrainConfig,
+    *,
+    realign: bool,
+) -> torch.Tensor:
+    """(n, dim) embeddings of the training photos, each from a model that never saw its group.
+
+    A head learned on embeddings that were fitted to captions of the very same photos trusts them
+    too much: captions know the ratings. All folds share the texts' projection, hence one space.
+
+    Args:
+        start: the projections before learning; not changed.
+        train, val: as for `fit_projections`.
+        groups: (n,) names, left out together.
+        config: as for `fit_projections`.
+        realign: whether the start is itself learned from photos and must be made again per fold.
+    """
+    out = torch.zeros(len(train), start.text.out_features)
+    for fold in make_folds(groups, config.seed):
+        rows = sorted(set(range(len(train))) - set(fold))
+        model = copy.deepcopy(start)
+        if len(rows) > 1:
+            part = train.take(rows)
+            if realign:
+                with torch.no_grad():
+                    _align_images(model, part)
+            fit_projections(model, part, val, config, lambda _: None)
+        with torch.inference_mode():
+            out[fold] = model.embed_images(train.images[fold])
+    return out
 
 
 def _principal_axes(centred: torch.Tensor, dim: int, seed: int) -> torch.Tensor:
@@ -186,6 +241,7 @@ def fit_projections(
     train_loss, val_loss, val_r1, scale. Epoch 0 is the closed-form start.
     """
     rng = np.random.default_rng(config.seed)
+    model.text.weight.requires_grad_(False)
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -209,8 +265,12 @@ def fit_projections(
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                losses.append(float(loss))
-        record = {"epoch": float(epoch), "train_loss": _mean(losses), "scale": float(model.scale)}
+                losses.append(float(loss.detach()))
+        record = {
+            "epoch": float(epoch),
+            "train_loss": _mean(losses),
+            "scale": float(model.scale.detach()),
+        }
         record |= validate(model, val, config)
         history.records.append(record)
         tell(record)

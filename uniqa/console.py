@@ -131,11 +131,19 @@ def progress() -> Iterator[Progress]:
 
 def run(app: typer.Typer, name: str) -> None:
     """Run a typer app so that every error a person can act on is one line and an exit code."""
+    command = typer.main.get_command(app)
     try:
-        code = app(standalone_mode=False, prog_name=name)
+        # Not app(): that turns Ctrl-C and a closed pipe into silent exit codes of its own.
+        with command.make_context(name, sys.argv[1:]) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
     except UniqaError as error:
         _fail(str(error), error.exit_code)
     except typer.TyperException as error:
+        if not error.format_message():
+            sys.exit(error.exit_code)  # no command was given: the help was printed instead
         _fail(error.format_message(), error.exit_code, f"See {name} --help")
     except typer.Abort:
         _fail("interrupted", 130)
@@ -145,7 +153,7 @@ def run(app: typer.Typer, name: str) -> None:
         # The reader (head, less) has gone: no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(0)
 
 
 def _fail(message: str, code: int, remedy: str = "") -> None:

@@ -130,11 +130,12 @@ def read_ratings(
     for number in ("mos", "std", "votes"):
         source = columns.get(number)
         frame[number] = pd.to_numeric(raw[source], errors="coerce") if source else float("nan")
-    dropped = _drop_unusable(path, frame, columns)
+    frame, dropped = _drop_unusable(path, frame, columns)
     raw = raw.loc[frame.index]
     _check_numeric(path, frame, columns["mos"])
     resolver = _Resolver(path, images_root, guessed)
-    frame.insert(0, "image", [str(image) for image in resolver.resolve(frame["name"].tolist())])
+    images = [str(image) for image in resolver.resolve(frame["name"].tolist())]
+    frame = frame.assign(image=images)
     own = columns.get("scale")
     if scale is None and own is not None:
         scale = Scale.parse(str(raw[own].iloc[0]))
@@ -190,7 +191,9 @@ def _is_fractional(column: pd.Series[Any]) -> bool:
     return bool(len(numbers) == len(column) and (numbers % 1 != 0).any())
 
 
-def _drop_unusable(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> list[str]:
+def _drop_unusable(
+    path: Path, frame: pd.DataFrame, columns: dict[str, str]
+) -> tuple[pd.DataFrame, list[str]]:
     dropped = []
     unnamed = frame["name"].isin(["", "nan", "None"])
     unscored = frame["mos"].isna() & ~unnamed
@@ -203,16 +206,15 @@ def _drop_unusable(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> 
         if rows.any():
             first = frame.loc[rows, "name"].iloc[0] or "an empty name"
             dropped.append(f"{int(rows.sum())} rows left out: {why} (first: {first})")
-    frame.drop(frame.index[unnamed | unscored], inplace=True)
+    frame = frame[~(unnamed | unscored)]
     again = frame["name"].duplicated()
     if again.any():
         # Two rows of one image would put it on both sides of a draw; their mean is its MOS.
         means = frame.groupby("name")["mos"].transform("mean")
-        frame["mos"] = means
         first = frame.loc[again, "name"].iloc[0]
-        frame.drop(frame.index[again], inplace=True)
+        frame = frame.assign(mos=means)[~again]
         dropped.append(f"{int(again.sum())} repeated rows merged to a mean MOS (first: {first})")
-    return dropped
+    return frame, dropped
 
 
 def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:

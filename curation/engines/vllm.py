@@ -1,7 +1,8 @@
 """The vLLM engine: a model in a child process of its own, watched.
 
 vLLM runs in the child (`worker`), engine core included, so that one process is the whole engine:
-when it dies its pipe closes and it is noticed at once; when it hangs, the window's deadline passes.
+when it dies its pipe closes and it is noticed at once; when it hangs, no request finishes before
+the deadline.
 Either way the child is killed and started anew and the window is halved until the request that
 kills engines stands alone; it becomes a refused request and the rest goes on. Ending the child
 gives all memory back before the next model starts. Only this module and its worker import vllm.
@@ -34,7 +35,7 @@ RESTARTS = 20
 
 
 class EngineDied(Exception):
-    """The child is gone, or silent beyond the window's deadline."""
+    """The child is gone, or has been silent for too long."""
 
 
 class VllmEngine:
@@ -59,7 +60,7 @@ class VllmEngine:
             model: directory, or id on the Hugging Face hub, optionally ``id@revision``.
             max_side: photos are shrunk to this many pixels on the longer side.
             window: requests handed to vLLM at once.
-            deadline: seconds that a window may take before the engine counts as hung.
+            deadline: seconds without a finished request after which the engine counts as hung.
             log: file for what vLLM prints; discarded when None.
             engine_options: keyword arguments for ``vllm.LLM``.
 
@@ -100,7 +101,7 @@ class VllmEngine:
         self._process.start()
         theirs.close()
         try:
-            kind, payload = self._receive(time.monotonic() + START_SECONDS)
+            kind, payload = self._receive(START_SECONDS)
         except EngineDied as error:
             self.close()
             raise EngineError(
@@ -168,7 +169,9 @@ class VllmEngine:
             self._pipe.send(("window", (photos, questions)))
         except OSError as error:
             raise EngineDied("its pipe closed") from error
-        kind, payload = self._receive(time.monotonic() + self._deadline)
+        kind, payload = self._receive(self._deadline)
+        while kind == "alive":
+            kind, payload = self._receive(self._deadline)
         if kind == "died":
             raise EngineDied(str(payload))
         return [
@@ -178,7 +181,8 @@ class VllmEngine:
             for identity, text, finish, prompt_tokens, tokens, refused in payload
         ]
 
-    def _receive(self, until: float) -> tuple[str, Any]:
+    def _receive(self, patience: float) -> tuple[str, Any]:
+        until = time.monotonic() + patience
         assert self._pipe is not None
         assert self._process is not None
         while True:

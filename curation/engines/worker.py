@@ -1,6 +1,7 @@
 """The child process of the vLLM engine: loads one model, answers windows, ends with its parent.
 
-Speaks over one pipe: ``ready`` or ``failed`` first, then a list of answers per window. A window
+Speaks over one pipe: ``ready`` or ``failed`` first, then per window a few ``alive`` and a list of
+answers. A window
 that vLLM rejects as a whole (it does so for one bad request) is repeated one by one.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ def main(pipe: Connection, parent: int, folder: str, options: dict[str, Any], lo
     follow(parent)
     _redirect(log)
     try:
-        model = _Model(folder, options)
+        model = _Model(folder, options, _heartbeat(pipe))
     except BaseException as error:
         pipe.send(("failed", _reason(error)))
         raise
@@ -50,7 +52,8 @@ def main(pipe: Connection, parent: int, folder: str, options: dict[str, Any], lo
 
 
 class _Model:
-    def __init__(self, folder: str, options: dict[str, Any]) -> None:
+    def __init__(self, folder: str, options: dict[str, Any], heartbeat: type) -> None:
+        self.heartbeat = heartbeat
         # One process is the whole engine: what kills it closes the pipe, and nothing is orphaned.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -106,14 +109,14 @@ class _Model:
         asked = [(images[image_id], system, text) for _, image_id, system, text, *_ in questions]
         if self.has_template:
             messages = [self._message(*parts) for parts in asked]
-            outputs = self.llm.chat(messages, sampling, use_tqdm=False)
+            outputs = self.llm.chat(messages, sampling, use_tqdm=self.heartbeat)
         else:
             # Captioners such as BLIP-2 take a photo and a plain prompt; vLLM places the photo.
             prompts = [
                 {"prompt": f"{system} {text}", "multi_modal_data": {"image": image}}
                 for image, system, text in asked
             ]
-            outputs = self.llm.generate(prompts, sampling, use_tqdm=False)
+            outputs = self.llm.generate(prompts, sampling, use_tqdm=self.heartbeat)
         return [
             (
                 question[0],
@@ -139,6 +142,37 @@ class _Model:
                 ],
             },
         ]
+
+
+def _heartbeat(pipe: Connection) -> type:
+    """A progress bar for vLLM that draws nothing and tells the parent that work goes on."""
+    from tqdm import tqdm
+
+    class Heartbeat(tqdm):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - tqdm wants an open file
+                super().__init__(*args, **{**kwargs, "file": nowhere, "disable": False})
+            self._beat = 0.0
+
+        def display(self, *_args: Any, **_kwargs: Any) -> bool:
+            return True
+
+        def close(self) -> None:
+            self.disable = True
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            if time.monotonic() - self._beat > 1:
+                self._beat = time.monotonic()
+                pipe.send(("alive", self.n))
+            return None
+
+        def __iter__(self) -> Any:
+            for item in self.iterable:
+                yield item
+                self.update()
+
+    return Heartbeat
 
 
 def _rejections() -> tuple[type[Exception], ...]:

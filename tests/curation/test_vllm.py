@@ -85,6 +85,15 @@ def test_answers_survives_a_bad_request_and_a_killed_worker(model: Path, tmp_pat
         assert sum(isinstance(one, Refused) for one in results) <= 1
         assert time.monotonic() - started < 120
         assert not worker.is_running()
+
+        # Hung instead of dead: noticed by the deadline, then the same.
+        (worker,) = children()
+        engine._deadline = 3.0
+        worker.suspend()
+        assert len(engine.generate([request(1)])) == 1
+        assert not worker.is_running()
+        engine._deadline = 600.0
+        assert engine.generate([request(1)])[0] == first[0]
     finally:
         engine.close()
     assert children() == [], "closing the engine ends its process"

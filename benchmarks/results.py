@@ -1,0 +1,35 @@
+"""Where benchmarks write: one section per benchmark in RESULTS.md, with machine and versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from datetime import date
+from pathlib import Path
+
+import psutil
+
+from curation.corpus import versions
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def machine() -> str:
+    """This machine and what runs on it, in one line."""
+    memory = psutil.virtual_memory().total / 2**30
+    what = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU used; {what}"
+
+
+def write_section(title: str, body: str, command: str) -> None:
+    """Replace (or add) the section `title` of RESULTS.md."""
+    head = "# Results\n\nWritten by the scripts in this folder; each section names its command.\n"
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else head
+    section = f"## {title}\n\n`{command}`, {date.today():%Y-%m-%d}, on {machine()}.\n\n{body.strip()}\n"
+    pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+    if pattern.search(text):
+        text = pattern.sub(lambda _: section + "\n", text)
+    else:
+        text = text.rstrip() + "\n\n" + section
+    RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
