@@ -86,24 +86,32 @@ class Corpus:
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET preserve_insertion_order = true")
         tables = {row[0] for row in self._db.execute("SHOW TABLES").fetchall()}
-        if not write:
-            if "migrations" not in tables:
-                raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")
-            return
         if tables and "migrations" not in tables:
             raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS migrations "
-            "(number INTEGER PRIMARY KEY, name VARCHAR, applied_at TIMESTAMPTZ)"
-        )
-        done = {row[0] for row in self._db.execute("SELECT number FROM migrations").fetchall()}
+        if not tables and not write:
+            raise InputError(f"nothing is stored in {self.path} yet", "Run uniqa-curate generate")
+        done = set()
+        if tables:
+            done = {row[0] for row in self._db.execute("SELECT number FROM migrations").fetchall()}
         if done and max(done) > len(MIGRATIONS):
             raise InputError(
                 f"{self.path} was written by a newer UniQA (schema {max(done)})", "Update uniqa"
             )
-        for number, migrate in enumerate(MIGRATIONS, start=1):
-            if number not in done:
-                with self.transaction():
+        if not write:
+            if len(done) < len(MIGRATIONS):
+                raise InputError(
+                    f"{self.path} was written by an older UniQA (schema {max(done)})",
+                    "uniqa-curate refine brings it up to date",
+                )
+            return
+        # In one piece: a process killed here leaves no half-made corpus.
+        with self.transaction():
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS migrations "
+                "(number INTEGER PRIMARY KEY, name VARCHAR, applied_at TIMESTAMPTZ)"
+            )
+            for number, migrate in enumerate(MIGRATIONS, start=1):
+                if number not in done:
                     migrate(self._db)
                     self._db.execute(
                         "INSERT INTO migrations VALUES (?, ?, ?)", [number, migrate.__name__, now()]

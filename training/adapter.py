@@ -13,7 +13,8 @@ result is what it would be alone. Must not know photos, tables or files.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,11 +82,23 @@ def fit_adapters(
     by_size: dict[int, list[int]] = {}
     for number, rows in enumerate(subsets):
         by_size.setdefault(len(rows), []).append(number)
-    for numbers in by_size.values():
-        together = [list(subsets[number]) for number in numbers]
-        found = _fit_together(unit, truth, together, prompts, scale.detach(), config)
-        fitted.update(zip(numbers, found, strict=True))
+    with _one_thread():
+        for numbers in by_size.values():
+            together = [list(subsets[number]) for number in numbers]
+            found = _fit_together(unit, truth, together, prompts, scale.detach(), config)
+            fitted.update(zip(numbers, found, strict=True))
     return [fitted[number] for number in range(len(subsets))]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices this small only lose by waking other threads, on a busy machine tenfold."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fit_together(

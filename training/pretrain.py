@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -138,9 +138,7 @@ def _align_images(model: Projections, pairs: Pairs) -> None:
     target = np.stack(
         [share @ projected[own] for own, share in zip(pairs.owned, pairs.weights, strict=True)]
     )
-    x = (pairs.images - model.image_mean) / model.image_std
-    x = x.clamp(-BOUND, BOUND) * model.image_weight
-    weights = _align(x.double().numpy(), target)
+    weights = _align(model.standardise(pairs.images).double().numpy(), target)
     model.image.weight.copy_(torch.from_numpy(weights).float())
 
 
@@ -238,8 +236,36 @@ def fit_projections(
     """Learn the projections in place; the epoch with the lowest validation loss is kept.
 
     Without validation photos the last epoch is kept. `tell` hears each epoch's record: epoch,
-    train_loss, val_loss, val_r1, scale. Epoch 0 is the closed-form start.
+    train_loss, val_loss, val_r1, scale. Epoch 0 is the closed-form start. With fewer photos than
+    features all that can be learned lies in the photos' span, so it is learned there: a few
+    hundred coordinates instead of thousands.
     """
+    if len(train) >= train.images.shape[1] // 2:
+        return _fit(model, train, val, config, tell)
+    with torch.no_grad():
+        x = model.standardise(train.images)
+        basis: torch.Tensor = torch.linalg.svd(x.double(), full_matrices=False)[2].float()
+        small = Projections(len(basis), model.text.in_features, model.text.out_features)
+        shared = {n: v for n, v in model.state_dict().items() if not n.startswith("image")}
+        small.load_state_dict(small.state_dict() | shared)
+        small.image.weight.copy_(model.image.weight @ basis.T)
+        inside = replace(train, images=x @ basis.T)
+        beside = val and replace(val, images=model.standardise(val.images) @ basis.T)
+    history = _fit(small, inside, beside, config, tell)
+    with torch.no_grad():
+        learned = {n: v for n, v in small.state_dict().items() if not n.startswith("image")}
+        model.load_state_dict(model.state_dict() | learned)
+        model.image.weight.copy_(small.image.weight @ basis)
+    return history
+
+
+def _fit(
+    model: Projections,
+    train: Pairs,
+    val: Pairs | None,
+    config: PretrainConfig,
+    tell: Callable[[dict[str, float]], None],
+) -> History:
     rng = np.random.default_rng(config.seed)
     model.text.weight.requires_grad_(False)
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]

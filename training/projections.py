@@ -50,11 +50,14 @@ class Projections(nn.Module):
 
     def embed_images(self, features: torch.Tensor) -> torch.Tensor:
         """(n, image_dim) → (n, dim), not normalised: the adapter wants it so."""
-        x = (features - self.image_mean) / self.image_std
-        x = x.maximum(-self.image_bound).minimum(self.image_bound) * self.image_weight
-        x = self.image(x)
+        x = self.image(self.standardise(features))
         embedded: torch.Tensor = x + self.residual(x)
         return embedded
+
+    def standardise(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, image_dim) → the same, centred, scaled, cut and weighed: what `image` projects."""
+        x = (features - self.image_mean) / self.image_std
+        return x.maximum(-self.image_bound).minimum(self.image_bound) * self.image_weight
 
     def embed_texts(self, features: torch.Tensor) -> torch.Tensor:
         """(n, text_dim) → (n, dim), unit length."""

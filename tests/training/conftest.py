@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageFilter
+
+# Idle OpenMP threads spin otherwise, as the console knows too; must be set before torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SAYINGS = {
     "bad": ["An extremely blurry picture without detail.", "Bad quality, nothing is sharp."],
@@ -120,10 +124,10 @@ def uniqa_train(capsys, cache):
     """Run the console in this process: (exit code, stdout, stderr)."""
 
     def call(*words: object) -> tuple[int, str, str]:
+        import sys
+
         from training.cli import app
         from uniqa.console import run
-
-        import sys
 
         arguments = [str(word) for word in words]
         command = arguments[0] if arguments else ""

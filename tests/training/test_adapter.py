@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
+
 from training.adapter import fit_adapters, start
 from training.config import AdaptConfig
 from training.cues import CUES, LEVEL_VALUES, cue_names, cue_prompts, cue_scores
@@ -44,7 +45,7 @@ def test_shapes_are_the_papers():
 
 def test_learning_lowers_the_error_and_repeats():
     embeddings, prompts, scale, scores = world()
-    config = AdaptConfig(epochs=40, lr=2e-3)
+    config = AdaptConfig(epochs=100, lr=5e-3)
     rows = [list(range(30))]
     one = fit_adapters(embeddings, scores, rows, prompts, scale, config)[0]
     two = fit_adapters(embeddings, scores, rows, prompts, scale, config)[0]

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from training.losses import clip_loss, soft_target_loss, soft_targets
 
 

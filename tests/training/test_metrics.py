@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+
 from training.metrics import krcc, pairwise_accuracy, plcc, rmse, srcc, with_intervals
 
 
@@ -45,7 +46,10 @@ def test_intervals_hold_the_value_and_repeat(rng):
 
 def test_groups_widen_the_interval(rng):
     level = np.repeat(rng.normal(size=10), 12)
-    truth, scores = level + 0.1 * rng.normal(size=120), level + 0.5 * np.repeat(rng.normal(size=10), 12)
+    truth, scores = (
+        level + 0.1 * rng.normal(size=120),
+        level + 0.5 * np.repeat(rng.normal(size=10), 12),
+    )
     whole = with_intervals(scores, truth, [str(k // 12) for k in range(120)], resamples=300)["srcc"]
     alone = with_intervals(scores, truth, [str(k) for k in range(120)], resamples=300)["srcc"]
     assert whole.high - whole.low > alone.high - alone.low

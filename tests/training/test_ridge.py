@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from training.ridge import BOUND, _centre, fit_ridge, left_out_errors
 from uniqa.errors import InputError
 

@@ -1,0 +1,202 @@
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from training import Scorer
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_whole_path(uniqa_train, tiny, tmp_path):
+    base, head = tmp_path / "base", tmp_path / "head"
+    code, out, err = uniqa_train(
+        "pretrain", tiny / "tiny.parquet", "--out", base, "--epochs", 2, "--dim", 16
+    )
+    assert (code, out) == (0, "")
+    assert "R@1" in err
+    code, out, err = uniqa_train("adapt", base, "--ratings", tiny / "tiny.parquet", "--out", head)
+    assert code == 0
+    assert "auto picked" in err
+    code, out, err = uniqa_train(
+        "evaluate", base, "--ratings", tiny / "tiny.parquet", "--labels", "6,500", "--draws", 2,
+        "--bootstrap", 50, "--json",
+    )  # fmt: skip
+    told = json.loads(out)
+    assert code == 0
+    assert told["seen_in_pretraining"] == 0
+    assert told["train"] == 18
+    assert told["test"] == 6
+    assert set(told["all_labels"]) == {"zero-shot", "ridge", "fused", "adapter", "auto"}
+    assert set(told["labels"]) == {"6", "all (18)"}
+    assert told["labels"]["6"]["ridge"]["draws"] == 2
+    assert told["all_labels"]["ridge"]["srcc"]["value"] > 0.5
+    table = tmp_path / "scores.csv"
+    (tmp_path / "in").mkdir()
+    shutil.copy(tiny / "camera 0.png", tmp_path / "in")
+    shutil.copy(tiny / "camera 4.png", tmp_path / "in")
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"nothing")
+    code, out, err = uniqa_train(
+        "score", head, tmp_path / "in", "-o", table, "--scale", "1:5", "--show", 1,
+        "--manifest", tiny / "tiny.parquet",
+    )  # fmt: skip
+    assert code == 0
+    assert err.count("broken.jpg") == 1
+    rows = rows_of(table)
+    assert list(rows[0]) == [
+        "image", "image_id", "score", "level", "overall", "quality", "sharpness", "noise", "error",
+    ]  # fmt: skip
+    broken, sharp, soft = rows
+    assert broken["error"]
+    assert not broken["score"]
+    assert 1 <= float(soft["score"]) < float(sharp["score"]) <= 5
+    assert "camera 0.png" in out
+    assert "picture" in out
+    before = table.read_bytes()
+    uniqa_train("score", head, tmp_path / "in", "-o", table, "--scale", "1:5")
+    assert table.read_bytes() == before
+
+
+def test_leakage_is_said(uniqa_train, model_dir, tiny, tmp_path):
+    lines = [f"{n} {k}.png,{3 - k / 3},{n}" for n in ("astronaut", "camera") for k in range(6)]
+    (tiny / "leak.csv").write_text("image,mos,content\n" + "\n".join(lines))
+    seen = 0
+    for seed in range(4):
+        code, out, err = uniqa_train(
+            "evaluate", model_dir, "--ratings", tiny / "leak.csv", "--json", "--seed", seed,
+            "--test-fraction", 0.5, "--bootstrap", 10, "--scale", "1:5",
+        )  # fmt: skip
+        assert code == 0
+        count = json.loads(out)["seen_in_pretraining"]
+        assert ("learned from in pre-training" in err) == (count > 0)
+        seen = max(seen, count)
+    assert seen == 6
+
+
+@pytest.mark.parametrize("method", ["ridge", "fused", "adapter", "auto"])
+def test_every_method_is_saved_and_scores_the_same(
+    uniqa_train, model_dir, tiny, tmp_path, cache, method
+):
+    head = tmp_path / method
+    code, out, _ = uniqa_train(
+        "adapt", model_dir, "--ratings", tiny / "tiny.parquet", "--out", head, "--method", method,
+        "--labels", 11, "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["labels"] == 11
+    photos = sorted(tiny.glob("*.png"))
+    one = [s.score for s in Scorer.load(head, cache=cache).score(photos)]
+    two = [s.score for s in Scorer.load(head, cache=cache).score(photos[::-1])][::-1]
+    assert one == two
+    assert len(set(one)) > 10
+
+
+def test_zero_shot_scores_from_a_bare_model(model_dir, tiny, cache):
+    scorer = Scorer.load(model_dir, cache=cache)
+    assert scorer.method == "zero-shot"
+    result = scorer.score([tiny / "camera 0.png"])[0]
+    assert result.score == pytest.approx(np.mean(list(result.cues.values())))
+    assert len(result.image_id) == 64
+
+
+def test_exit_code_is_one_when_nothing_could_be_scored(uniqa_train, model_dir, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"x")
+    code, _, err = uniqa_train(
+        "score", model_dir, tmp_path / "broken.jpg", "-o", tmp_path / "s.csv"
+    )
+    assert code == 1
+    assert "scored 0 of 1" in err
+    assert rows_of(tmp_path / "s.csv")[0]["error"]
+
+
+def test_messy_labels(uniqa_train, model_dir, tiny, tmp_path):
+    table = tiny / "messy.csv"
+    lines = [f"astronaut {k}.png,{5 - k if k < 4 else 'nan'}" for k in range(6)]
+    table.write_text("image,mos\n" + "\n".join(lines) + "\ncoffee 0.png,\n")
+    code, out, err = uniqa_train(
+        "adapt", model_dir, "--ratings", table, "--out", tmp_path / "a", "--json"
+    )
+    assert code == 0
+    assert "no score" in err
+    assert json.loads(out)["labels"] == 4
+    table.write_text("image,mos\n" + "\n".join(f"astronaut {k}.png,3" for k in range(5)))
+    code, _, err = uniqa_train(
+        "adapt", model_dir, "--ratings", table, "--out", tmp_path / "b", "--scale", "1:5"
+    )
+    assert code == 3
+    assert "the same" in err
+    table.write_text("image,mos\nastronaut 0.png,4\nastronaut 4.png,2\n")
+    code, _, err = uniqa_train(
+        "adapt", model_dir, "--ratings", table, "--out", tmp_path / "c", "--scale", "1:5"
+    )
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["pretrain", "none.parquet", "--out", "x"], 3, "no manifest at"),
+        (["pretrain", "none.parquet", "--out", "x", "--loss", "clap"], 2, "Did you mean 'clip'"),
+        (["pretrain", "none.parquet", "--out", "x", "--epochs", "-3"], 2, "--epochs"),
+        (["score", "none", "photo.jpg"], 3, "nothing at"),
+        (["evaluate", "none", "--ratings", "none.csv"], 3, "no table at"),
+        (["evaluate", "none", "--ratings", "none.csv", "--labels", "a"], 2, "--labels"),
+        (["evaluate", "none", "--ratings", "none.csv", "--labels", "1"], 2, "2 or more"),
+        (["adapt", "m", "--ratings", "r", "--out", "x", "--method", "rigde"], 2, "'ridge'"),
+        (["adapt", "m", "--ratings", "r", "--out", "x", "--labels", "1"], 2, "2 or more"),
+    ],
+)
+def test_mistakes_are_one_line(uniqa_train, words, code, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    got, out, err = uniqa_train(*words)
+    assert got == code
+    assert says in err
+    assert out == ""
+    assert len([line for line in err.splitlines() if line.startswith("error")]) == 1
+    assert "Traceback" not in err
+
+
+def test_nothing_is_overwritten_unasked(uniqa_train, model_dir, tiny):
+    code, _, err = uniqa_train("pretrain", tiny / "tiny.parquet", "--out", model_dir)
+    assert code == 2
+    assert "already has something in it" in err
+    code, _, err = uniqa_train("pretrain", tiny / "tiny.parquet", "--out", tiny, "--overwrite")
+    assert code == 2
+    assert "not a model directory" in err
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    begun = time.monotonic()
+    code = (
+        "import sys, training.cli\n"
+        "sys.argv = ['uniqa-train', '--help']\n"
+        "try:\n    training.cli.main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'curation', 'duckdb'}\n"
+        "assert not heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pretrain" in done.stdout
+    assert time.monotonic() - begun < 30
+
+
+def test_training_never_imports_curation():
+    from pathlib import Path
+
+    import training
+
+    for file in Path(training.__file__).parent.glob("*.py"):
+        text = file.read_text()
+        for module in ("curation", "duckdb", "vllm"):
+            assert f"import {module}" not in text
+            assert f"from {module}" not in text
