@@ -45,7 +45,9 @@ class Demo:
         words = self._say(command)
         started = time.perf_counter()
         code = subprocess.run(words, env=self.environment, check=False).returncode
-        self.seconds.append((" ".join(str(word) for word in command[:2]), time.perf_counter() - started))
+        self.seconds.append(
+            (" ".join(str(word) for word in command[:2]), time.perf_counter() - started)
+        )
         if code:
             sys.exit(code)
 
@@ -159,7 +161,11 @@ def _evaluation(evaluation: dict[str, Any]) -> None:
     _table(
         f"SRCC by method on {evaluation['test']} photos of {evaluation['test_groups']} source photos "
         f"never learned from ({evaluation['task']})",
-        ["method", f"all {evaluation['train']} labels", *(f"{budget} labels" for budget in budgets)],
+        [
+            "method",
+            f"all {evaluation['train']} labels",
+            *(f"{budget} labels" for budget in budgets),
+        ],
         [
             {
                 "method": method,

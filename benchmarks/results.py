@@ -26,7 +26,9 @@ def write_section(title: str, body: str, command: str) -> None:
     """Replace (or add) the section `title` of RESULTS.md."""
     head = "# Results\n\nWritten by the scripts in this folder; each section names its command.\n"
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else head
-    section = f"## {title}\n\n`{command}`, {date.today():%Y-%m-%d}, on {machine()}.\n\n{body.strip()}\n"
+    section = (
+        f"## {title}\n\n`{command}`, {date.today():%Y-%m-%d}, on {machine()}.\n\n{body.strip()}\n"
+    )
     pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
     if pattern.search(text):
         text = pattern.sub(lambda _: section + "\n", text)

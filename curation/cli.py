@@ -365,7 +365,7 @@ def demo_photos(
     seed: SeedOption = 0,
 ) -> None:
     """Write about 200 real photos with known distortions and a ratings table, to try things on."""
-    from curation.demo_photos import make_demo_photos
+    from curation.demo.photos import make_demo_photos
 
     table = make_demo_photos(folder, seed=seed)
     say(f"{table}: ratings derived from the known severity of each distortion, not from people")

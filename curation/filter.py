@@ -124,4 +124,6 @@ def snapshot_hash(corpus: Corpus) -> str:
 
 def _filter_id(corpus: Corpus, policy: Policy) -> str:
     rules = json.dumps(policy.source, sort_keys=True, default=str)
-    return hashlib.sha256(f"{rules}|{snapshot_hash(corpus)}".encode()).hexdigest()[:16]
+    refined = corpus.rows("SELECT DISTINCT encoder, threshold FROM signals ORDER BY ALL")
+    identity = f"{rules}|{refined}|{snapshot_hash(corpus)}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]

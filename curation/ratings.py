@@ -25,10 +25,15 @@ def rated_photos(
         seed: for splits that neither the table nor the corpus gives.
         known: (dataset, group) → split, as the corpus has it.
     """
-    frame = table.frame
-    keys = list(zip(frame["dataset"], frame["group"], strict=True))
+    told = set(table.frame.loc[table.frame["split"] != "", "image"])
+    frame = table.with_splits(seed)
+    # What the table says holds; else what the corpus has; only a new group gets what was drawn.
+    # The draw is over the whole table all the same: a run that was stopped must not draw anew.
     frame["split"] = [
-        split or known.get(key, "") for split, key in zip(frame["split"], keys, strict=True)
+        split if image in told else known.get((dataset, group), split)
+        for image, dataset, group, split in zip(
+            frame["image"], frame["dataset"], frame["group"], frame["split"], strict=True
+        )
     ]
     return {
         row["image"]: Rated(
@@ -43,7 +48,7 @@ def rated_photos(
             group=row["group"],
             split=row["split"],
         )
-        for row in table.with_splits(seed).to_dict("records")
+        for row in frame.to_dict("records")
     }
 
 

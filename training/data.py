@@ -7,6 +7,8 @@ A manifest is read strictly (any other schema is one clear line), a ratings tabl
 from __future__ import annotations
 
 import hashlib
+import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,20 +134,26 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _dataset(path: Path) -> Any:
-    from datasets import Dataset, disable_progress_bars
+    import datasets
     from datasets.exceptions import DatasetGenerationError
 
-    disable_progress_bars()
+    datasets.disable_progress_bars()
+    # What is wrong with a file is said once, by us.
+    datasets.logging.get_logger("datasets").setLevel(logging.CRITICAL)
     kind = path.name.lower().rpartition(".")[2]
     if kind not in ("parquet", "jsonl"):
         raise InputError(f"{path} is not a manifest", "Use .parquet or .jsonl")
-    import tempfile
 
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            read = Dataset.from_parquet if kind == "parquet" else Dataset.from_json
+            if kind == "parquet" and pq.read_metadata(path).num_rows == 0:
+                raise InputError(f"{path} has no rows")
+            read = (
+                datasets.Dataset.from_parquet if kind == "parquet" else datasets.Dataset.from_json
+            )
             return read(str(path), keep_in_memory=True, cache_dir=scratch)
     except (DatasetGenerationError, pa.ArrowException, ValueError, OSError) as error:
         cause = error.__cause__ or error
@@ -281,7 +289,7 @@ def hold_back(rated: Rated, fraction: float, seed: int) -> tuple[list[int], list
 def draw(rated: Rated, rows: Sequence[int], count: int, seed: int) -> list[int]:
     """`count` of `rows` by seed (all when 0 or more than there are), whatever the table's order."""
     order = sorted(rows, key=lambda row: seeded_key(seed, rated.names[row]))
-    return order[:count] if count else order
+    return order[:count] if count else list(rows)
 
 
 def find_images(inputs: Sequence[Path], images_root: Path | None = None) -> list[Path]:

@@ -313,7 +313,8 @@ def batches(n: int, size: int, rng: np.random.Generator) -> list[list[int]]:
     order = [int(row) for row in rng.permutation(n)]
     cut = [order[at : at + size] for at in range(0, n, size)]
     if len(cut) > 1 and len(cut[-1]) == 1:
-        cut[-2] += cut.pop()
+        last = cut.pop()
+        cut[-1] += last
     return cut
 
 

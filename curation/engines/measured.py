@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.engines.base import Answer, Refused, Request
-from curation.measure import Measurements, measure
-from curation.phrasing import phrase
+from curation.measuring.measure import Measurements, measure
+from curation.phrasing.grammar import phrase
 from uniqa.photos import Photo
 
 
@@ -85,7 +85,7 @@ class MeasuredEngine:
         Args:
             pixels: upright RGB, shape (h, w, 3), 0–255.
             task: ``quality`` or ``aesthetic``.
-            cue: see `curation.phrasing.cues`.
+            cue: see `curation.phrasing.grammar.cues`.
             level: one of the five levels, or empty.
             seed: another seed, other facts and words.
             image_id: identity of the pixels; measurements of the last image are kept under it.

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from curation.distort import KINDS, distort, rating
-from curation.measure import (
+from curation.demo.distort import KINDS, distort, rating
+from curation.measuring.measure import (
     FAULT_KINDS,
     Measurements,
     fault_severities,

@@ -9,11 +9,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from curation.distort import KINDS, distort
+from curation.demo.distort import KINDS, distort
 from curation.engines.measured import MeasuredEngine, describe
-from curation.lexicon import article, listed, number_word, share_words
-from curation.measure import measure
-from curation.phrasing import cues, phrase
+from curation.measuring.measure import measure
+from curation.phrasing.grammar import cues, phrase
+from curation.phrasing.lexicon import article, listed, number_word, share_words
 from tests.curation.test_measure import odd_images, scene
 from uniqa.levels import LEVELS, TASKS
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from curation.distort import KINDS, distort, jpeg_bytes, rating
+from curation.demo.distort import KINDS, distort, jpeg_bytes, rating
 from uniqa.errors import InputError
 from uniqa.levels import LEVELS, Scale, level_of
 from uniqa.photos import PhotoError, Pixels, read_photo

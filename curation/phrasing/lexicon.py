@@ -2,7 +2,7 @@
 
 A `Fact` says one measured thing twice, as a clause and as a noun phrase, with a magnitude that
 follows from the number. Wordings are drawn at random, what they state is not. The words
-themselves stand in `curation.lexicon_quality` and `curation.lexicon_aesthetic`.
+themselves stand in `curation.phrasing.lexicon_quality` and `curation.phrasing.lexicon_aesthetic`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from curation.measure import Measurements
+from curation.measuring.measure import Measurements
 
 
 @dataclass(frozen=True, slots=True)

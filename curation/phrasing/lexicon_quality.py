@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from random import Random
 
-from curation.lexicon import EVER, Draw, Fact, article, listed, number_word, pick, share_words
-from curation.measure import Measurements, fault_severities
+from curation.measuring.measure import Measurements, fault_severities
+from curation.phrasing.lexicon import (
+    EVER,
+    Draw,
+    Fact,
+    article,
+    listed,
+    number_word,
+    pick,
+    share_words,
+)
 
 
 def sharpness(m: Measurements, rng: Random) -> list[Fact]:

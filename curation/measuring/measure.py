@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from curation import pixelstats as stats
-from curation.hues import cast_of, harmony_of, lab_of, palette_of
+from curation.measuring import pixelstats as stats
+from curation.measuring.hues import cast_of, harmony_of, lab_of, palette_of
 
 _WHOLE = 300_000
 _CROP = 160
@@ -272,7 +272,7 @@ def fault_severities(m: Measurements) -> dict[str, float]:
     """Severity, 0 to 1, of every fault kind; 0 where the measurement is ordinary.
 
     Straight ramps between the value of ordinary clean photos and that of a severe distortion
-    (`curation.distort`, severity 5); ramps over pixels and grey levels are logarithmic. They
+    (`curation.demo.distort`, severity 5); ramps over pixels and grey levels are logarithmic. They
     start well inside the ordinary, so that small changes of one photo show.
     """
     blur = _ramp(math.log2(m.focus), math.log2(0.7), math.log2(3.0))

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from random import Random
 
-from curation.lexicon import EVER, Draw, Fact, article, listed, number_word, pick, share_words
-from curation.lexicon_quality import clipped, colour, palette
-from curation.measure import Measurements
+from curation.measuring.measure import Measurements
+from curation.phrasing.lexicon import (
+    EVER,
+    Draw,
+    Fact,
+    article,
+    listed,
+    number_word,
+    pick,
+    share_words,
+)
+from curation.phrasing.lexicon_quality import clipped, colour, palette
 
 
 def composition(m: Measurements, rng: Random) -> list[Fact]:

@@ -1,6 +1,6 @@
 """A seeded grammar that turns measurements into one to three sentences.
 
-The facts are the measured ones (`curation.lexicon`); the seed decides which of them are told, in
+The facts are the measured ones (`curation.phrasing.lexicon`); the seed decides which of them are told, in
 which order, in which words and in which kind of sentence. A level, where one is given, is
 respected: the sentence says that the photo is of that level, and facts that speak against it are
 set off by *although*. Must not know pixels, engines or prompts.
@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from random import Random
 
-from curation.lexicon import Fact, article, listed
-from curation.lexicon_aesthetic import AESTHETIC
-from curation.lexicon_quality import QUALITY
-from curation.measure import Measurements, implied_aesthetic, implied_quality
+from curation.measuring.measure import Measurements, implied_aesthetic, implied_quality
+from curation.phrasing.lexicon import Fact, article, listed
+from curation.phrasing.lexicon_aesthetic import AESTHETIC
+from curation.phrasing.lexicon_quality import QUALITY
 from uniqa.levels import LEVELS, TASKS, level_of
 
 _CUES = {"quality": QUALITY, "aesthetic": AESTHETIC}

@@ -9,9 +9,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from curation import demo_photos
-from curation.demo_photos import COLUMNS, SOURCES, make_demo_photos, plan
-from curation.distort import KINDS
+from curation.demo import photos as demo_photos
+from curation.demo.distort import KINDS
+from curation.demo.photos import COLUMNS, SOURCES, make_demo_photos, plan
 from uniqa.errors import InputError
 from uniqa.levels import LEVELS
 from uniqa.photos import find_photos, read_photo

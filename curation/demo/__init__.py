@@ -1,0 +1,1 @@
+"""Photos to try things on: real ones from installed packages, with known distortions."""

@@ -1,0 +1,1 @@
+"""Numbers about a photo that need no model: `measure` gathers what `pixelstats` and `hues` compute."""
