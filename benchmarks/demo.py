@@ -158,18 +158,15 @@ def _summary(
 
 def _evaluation(evaluation: dict[str, Any]) -> None:
     budgets = evaluation["labels"]
+    every = f"all {evaluation['train']} labels"
     _table(
-        f"SRCC by method on {evaluation['test']} photos of {evaluation['test_groups']} source photos "
-        f"never learned from ({evaluation['task']})",
-        [
-            "method",
-            f"all {evaluation['train']} labels",
-            *(f"{budget} labels" for budget in budgets),
-        ],
+        f"SRCC by method on {evaluation['test']} test photos ({evaluation['task']}) of "
+        f"{evaluation['test_groups']} source photos never learned from",
+        ["method", every, *(f"{budget} labels" for budget in budgets)],
         [
             {
                 "method": method,
-                f"all {evaluation['train']} labels": _with_interval(metrics["srcc"]),
+                every: _with_interval(metrics["srcc"]),
                 **{
                     f"{budget} labels": f"{values[method]['srcc']:.3f} ± {values[method]['sd']:.3f}"
                     for budget, values in budgets.items()

@@ -2,9 +2,9 @@
 
     python benchmarks/whole_path.py TABLE --task quality [--name NAME] [--model measured …]
 
-Generates captions (photos of the test split unguided), refines, filters, pre-trains and evaluates at
-50, 100, 200 and all labels, 10 draws each, on groups that nothing has learned from. The table of
-results goes into RESULTS.md. No data comes with this script: name a ratings table of your own.
+Generates captions (photos of the test split unguided), refines, filters, pre-trains and evaluates
+at 50, 100, 200 and all labels, 10 draws each, on groups that nothing has learned from. The table
+of results goes into RESULTS.md. No data comes with this script: name a ratings table of your own.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def _report(evaluation: dict[str, Any], seconds: dict[str, float], models: list[
     methods = list(evaluation["all_labels"])
     lines = [
         f"{evaluation['task']}: {evaluation['train']} photos to learn from, "
-        f"{evaluation['test']} test photos in {evaluation['test_groups']} groups never learned from; "
-        f"captions by {', '.join(models)}. SRCC, mean ± sd over draws; for all labels with the 95 % "
-        "bootstrap interval over groups.",
+        f"{evaluation['test']} test photos in {evaluation['test_groups']} groups never seen; "
+        f"captions by {', '.join(models)}. SRCC, mean ± sd over draws; for all labels with the "
+        "95 % bootstrap interval over groups.",
         "",
         "| method | " + " | ".join(f"{budget} labels" for budget in budgets)
         + f" | all {evaluation['train']} labels |",

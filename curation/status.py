@@ -103,7 +103,8 @@ def read_status(corpus: Corpus) -> Status:
         ),
         runs=corpus.rows(
             "SELECT run_id, command, outcome, "
-            "round(date_diff('millisecond', started_at, finished_at) / 1000, 1), host || ':' || pid "
+            "round(date_diff('millisecond', started_at, finished_at) / 1000, 1), "
+            "host || ':' || pid "
             "FROM runs ORDER BY started_at DESC LIMIT 5"
         ),
         manifest=manifest or "",

@@ -167,14 +167,17 @@ class MiniLMTower:
 
     dim = 384
     _MAX_TOKENS = 256
-    _BATCH = 32
+    _BATCH = 8
 
     def __init__(self) -> None:
         self._model, self._tokenizer = _minilm()
         self.name = f"all-MiniLM-L6-v2@{MINILM_SHA256[:12]}"
 
     def encode(self, texts: Sequence[str]) -> Features:
-        """(n, 384). Only texts of equal length share a batch: padding would change last digits."""
+        """(n, 384). Batches hold texts of one length and always as many, the last repeated.
+
+        Padding, or another batch size, would change the last digits.
+        """
         import torch
 
         tokens = [
@@ -183,10 +186,11 @@ class MiniLMTower:
         ]
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for rows in _by_length(tokens, self._BATCH):
-            ids = torch.tensor([tokens[row] for row in rows])
+            full = rows + rows[-1:] * (self._BATCH - len(rows))
+            ids = torch.tensor([tokens[row] for row in full])
             with torch.inference_mode():
                 hidden = self._model(input_ids=ids, attention_mask=torch.ones_like(ids))
-            mean = hidden.last_hidden_state.mean(1)
+            mean = hidden.last_hidden_state[: len(rows)].mean(1)
             out[rows] = torch.nn.functional.normalize(mean, dim=1).numpy()
         return out
 

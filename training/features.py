@@ -259,8 +259,8 @@ def text_features(
         task = bar.add_task(label, total=len(set(keys)), note="")
         bar.advance(task, len(set(keys)) - len(missing))
         try:
-            for start in range(0, len(missing), 256):
-                window = missing[start : start + 256]
+            for start in range(0, len(missing), 1024):
+                window = missing[start : start + 1024]
                 values = tower.encode([texts[at] for at in window])
                 for at, row in zip(window, values, strict=True):
                     store.put(keys[at], row)

@@ -131,14 +131,15 @@ def read_ratings(
         source = columns.get(number)
         frame[number] = pd.to_numeric(raw[source], errors="coerce") if source else float("nan")
     frame, dropped = _drop_unusable(path, frame, columns)
-    raw = raw.loc[frame.index]
     _check_numeric(path, frame, columns["mos"])
     resolver = _Resolver(path, images_root, guessed)
     images = [str(image) for image in resolver.resolve(frame["name"].tolist())]
-    frame = frame.assign(image=images)
+    frame, merged = _merge_repeats(path, raw.loc[frame.index], frame.assign(image=images))
+    dropped += merged
+    raw = raw.loc[frame.index]
     own = columns.get("scale")
     if scale is None and own is not None:
-        scale = Scale.parse(str(raw[own].iloc[0]))
+        scale = _own_scale(path, raw[own])
     if scale is None:
         scale = _guess_scale(frame, raw.columns, columns["mos"], guessed)
     beyond = int(((frame["mos"] - scale.worst) * (frame["mos"] - scale.best) > 1e-9).sum())
@@ -207,14 +208,20 @@ def _drop_unusable(
             first = frame.loc[rows, "name"].iloc[0] or "an empty name"
             dropped.append(f"{int(rows.sum())} rows left out: {why} (first: {first})")
     frame = frame[~(unnamed | unscored)]
-    again = frame["name"].duplicated()
-    if again.any():
-        # Two rows of one image would put it on both sides of a draw; their mean is its MOS.
-        means = frame.groupby("name")["mos"].transform("mean")
-        first = frame.loc[again, "name"].iloc[0]
-        frame = frame.assign(mos=means)[~again]
-        dropped.append(f"{int(again.sum())} repeated rows merged to a mean MOS (first: {first})")
     return frame, dropped
+
+
+def _merge_repeats(path: Path, raw: pd.DataFrame, frame: pd.DataFrame) -> tuple[Any, list[str]]:
+    """One row per photo: two of one photo could land on both sides of a draw."""
+    again = frame["image"].duplicated()
+    if not again.any():
+        return frame, []
+    if "task" in raw.columns and raw["task"].nunique() > 1:
+        raise InputError(f"{path} rates one photo for several tasks", "Keep one task per table")
+    means = frame.groupby("image")["mos"].transform("mean")
+    first = frame.loc[again, "name"].iloc[0]
+    merged = f"{int(again.sum())} repeated rows merged to a mean MOS (first: {first})"
+    return frame.assign(mos=means)[~again], [merged]
 
 
 def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:
@@ -222,6 +229,15 @@ def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:
         raise InputError(f"{path} has no row with an image and a score in '{column}'")
     if not frame["mos"].abs().lt(float("inf")).all():
         raise InputError(f"column '{column}' of {path} holds infinite scores")
+
+
+def _own_scale(path: Path, column: pd.Series[Any]) -> Scale:
+    names = sorted({str(name) for name in column})
+    if len(names) > 1:
+        raise InputError(
+            f"{path} mixes the scales {', '.join(names)}", "Keep one dataset per ratings table"
+        )
+    return Scale.parse(names[0])
 
 
 def _guess_scale(

@@ -148,7 +148,7 @@ def _heartbeat(pipe: Connection) -> type:
     """A progress bar for vLLM that draws nothing and tells the parent that work goes on."""
     from tqdm import tqdm
 
-    class Heartbeat(tqdm):  # type: ignore[type-arg]
+    class Heartbeat(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - tqdm wants an open file
                 super().__init__(*args, **{**kwargs, "file": nowhere, "disable": False})

@@ -1,1 +1,1 @@
-"""Numbers about a photo that need no model: `measure` gathers what `pixelstats` and `hues` compute."""
+"""Numbers about a photo that need no model: `measure` gathers those of `pixelstats` and `hues`."""

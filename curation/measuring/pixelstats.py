@@ -1,7 +1,7 @@
 """Small image statistics on plain arrays: each takes pixels and returns one or a few numbers.
 
 Every function accepts any size from 1×1 and any content, flat included, and returns finite
-numbers; `curation.measuring.measure` puts them together. Luma is float32, shape (h, w), grey levels 0–255.
+numbers; `measure` puts them together. Luma is float32, shape (h, w), grey levels 0–255.
 Must not know what a number is good for.
 """
 

@@ -1,6 +1,6 @@
 """A seeded grammar that turns measurements into one to three sentences.
 
-The facts are the measured ones (`curation.phrasing.lexicon`); the seed decides which of them are told, in
+The facts are the measured ones (`lexicon`); the seed decides which of them are told, in
 which order, in which words and in which kind of sentence. A level, where one is given, is
 respected: the sentence says that the photo is of that level, and facts that speak against it are
 set off by *although*. Must not know pixels, engines or prompts.
