@@ -48,7 +48,8 @@ def pretrain(manifest: Manifest, config: PretrainConfig, cache: Path) -> tuple[M
     Raises:
         InputError: fewer than two usable train rows, or towers that cannot be loaded.
     """
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(config.seed)
     kind = "compact" if config.model == "compact" else "huggingface"
     rows = {split: manifest.rows(split) for split in ("train", "val")}

@@ -183,7 +183,7 @@ def test_one_score_alone_still_has_a_scale(tmp_path: Path) -> None:
 
 
 def test_a_given_scale_wins_and_clipping_is_said(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", 'image,mos,scale\na.jpg,2,"linear[0,10]"\nb.jpg,7,x\n')
+    path = write(tmp_path / "t.csv", "image,mos,scale\na.jpg,2,0:10\nb.jpg,7,0:10\n")
     assert read_ratings(path).scale == Scale(0, 10)
     table = read_ratings(path, scale=Scale(1, 5))
     assert table.frame["score"].tolist() == [0.25, 1.0]
@@ -196,11 +196,24 @@ def test_names_with_spaces_and_without_endings_find_their_files(
     for name in ("a.jpg", "my photo.png", "sub/7.webp"):
         make_photo(tmp_path / name)
     text = "image,mos\na,1\nmy photo.png,2\n my photo ,3\nsub/7,4\ngone,5\n"
-    frame = read_ratings(write(tmp_path / "t.csv", text)).frame
-    assert frame["image"].tolist() == [
-        str(tmp_path / name)
-        for name in ("a.jpg", "my photo.png", "my photo.png", "sub/7.webp", "gone")
+    table = read_ratings(write(tmp_path / "t.csv", text))
+    assert table.frame["image"].tolist() == [
+        str(tmp_path / name) for name in ("a.jpg", "my photo.png", "sub/7.webp", "gone")
     ]
+    assert table.frame["mos"].tolist() == [1, 2.5, 4, 5], "two names of one file are one photo"
+    assert "merged" in " ".join(table.dropped)
+
+
+def test_two_scales_in_one_table_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "image,mos,scale\na.jpg,2,0:10\nb.jpg,7,1:5\n")
+    with pytest.raises(InputError, match="mixes the scales"):
+        read_ratings(path)
+
+
+def test_one_photo_rated_for_two_tasks_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "image,mos,task\na.jpg,2,quality\na.jpg,3,aesthetic\n")
+    with pytest.raises(InputError, match="several tasks"):
+        read_ratings(path)
 
 
 def test_an_images_folder_beside_the_table_is_found_and_said(
