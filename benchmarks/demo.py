@@ -12,10 +12,12 @@ import os
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -146,6 +148,7 @@ def _summary(
         ("manifest", manifest),
         ("models", demo.folder / "models"),
         ("scores", scores),
+        ("a picture", demo.folder / "best_and_worst.jpg"),
     ):
         console.print(f"  {name:18} {path}", soft_wrap=True)
     console.print("\nAsk the corpus", style="bold")
@@ -193,7 +196,8 @@ def _best_and_worst(demo: Demo, scores: Path) -> None:
             "FROM corpus WHERE kept AND task = 'quality' GROUP BY image_id"
         )
     }
-    for title, chosen in (("Five best photos", rows[:5]), ("Five worst photos", rows[:-6:-1])):
+    best, worst = rows[:5], rows[:-6:-1]
+    for title, chosen in (("Five best photos", best), ("Five worst photos", worst)):
         _table(
             title,
             ["score", "level", "photo", "caption"],
@@ -207,6 +211,30 @@ def _best_and_worst(demo: Demo, scores: Path) -> None:
                 for row in chosen
             ],
         )
+    _contact_sheet([best, worst], captions, demo.folder / "best_and_worst.jpg")
+
+
+def _contact_sheet(
+    lines: list[list[dict[str, str]]], captions: dict[str, str], path: Path, side: int = 256
+) -> None:
+    """One picture to look at: each photo with its score, level and caption below."""
+    text_height, margin = 150, 12
+    large, small = ImageFont.load_default(18), ImageFont.load_default(14)
+    width = margin + (side + margin) * max(len(line) for line in lines)
+    sheet = Image.new("RGB", (width, margin + (side + text_height) * len(lines)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for y, line in enumerate(lines):
+        for x, row in enumerate(line):
+            left, top = margin + x * (side + margin), margin + y * (side + text_height)
+            with Image.open(row["image"]) as photo:
+                sheet.paste(ImageOps.fit(photo.convert("RGB"), (side, side)), (left, top))
+            title = f"{float(row['score']):.2f}  {row['level']}"
+            draw.text((left, top + side + 6), title, fill="black", font=large)
+            told = textwrap.wrap(captions.get(row["image_id"], ""), 36)
+            draw.multiline_text(
+                (left, top + side + 30), "\n".join(told[:6]), fill="#444", font=small
+            )
+    sheet.save(path, quality=88)
 
 
 def _table(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:

@@ -83,7 +83,7 @@ class Views:
             return sets
         p, d = self.features.shape[1], self.embeddings.shape[1]
         embedding, cues = (p, p + d), (p + d, p + d + self.cues.shape[1])
-        fused = dict(sets)
+        fused = {**sets, "embedding and cues": [embedding, cues], "cues": [cues]}
         for name, members in sets.items():
             # Repeating a range raises its share of the kernel: a little, or about half of it.
             for share, times in (("light", 1), ("half", len(members) // 2)):

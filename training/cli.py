@@ -68,15 +68,15 @@ def pretrain(
         str, typer.Option("--towers", help="frozen or tuned [default: frozen for compact].")
     ] = "",
     epochs: Annotated[int, typer.Option("--epochs", help="0: 30 frozen, 5 tuned.")] = 0,
-    lr: Annotated[float, typer.Option("--lr", help="0: 3e-4 frozen, 5e-6 tuned.")] = 0.0,
+    lr: Annotated[float, typer.Option("--lr", help="0: 3e-3 frozen, 5e-6 tuned.")] = 0.0,
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.2,
     batch_size: Annotated[int, typer.Option("--batch-size")] = 64,
     dim: Annotated[int, typer.Option("--dim", help="Shared embedding of compact.")] = 256,
     loss: Annotated[
-        str, typer.Option("--loss", help="soft (MOS-aware targets) or clip (InfoNCE).")
-    ] = "soft",
-    beta: Annotated[float, typer.Option("--beta", help="Weight of photos rated alike.")] = 0.5,
-    sigma: Annotated[float, typer.Option("--sigma", help="Width of alike, 0–1 scale.")] = 0.1,
+        str, typer.Option("--loss", help="clip (InfoNCE) or soft (MOS-aware targets).")
+    ] = "clip",
+    beta: Annotated[float, typer.Option("--beta", help="Weight of photos rated alike.")] = 0.1,
+    sigma: Annotated[float, typer.Option("--sigma", help="Width of alike, 0–1 scale.")] = 0.05,
     seed: SeedOption = 0,
     cache: CacheOption = None,
     overwrite: OverwriteOption = False,

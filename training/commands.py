@@ -235,6 +235,14 @@ def evaluate(
             f"{len(leaked)} of {len(test)} test photos were learned from in pre-training: "
             "these numbers are too good"
         )
+    lent = sum(ids[row] in model.trained_on for row in pool)
+    if lent:
+        say(
+            f"captions of {lent} of the {len(pool)} photos to learn from were in pre-training: if "
+            "ratings guided them, zero-shot, fused and adapter know more than the labels counted "
+            "here, ridge does not",
+            "dim",
+        )
     task = Task(views, usable.scores, usable.groups, usable.names, pool, test)
     with progress() as bar:
         job = bar.add_task("evaluating", total=fits_of(task, config), note="")
@@ -247,6 +255,7 @@ def evaluate(
         "scale": rated.scale.name,
         "split": "the table's own" if "test" in usable.splits else "by group, seeded",
         "seen_in_pretraining": len(leaked),
+        "pool_in_pretraining": lent,
         "unreadable": len(rated.images) - len(good),
         "config": asdict(config),
         "model": model.provenance,

@@ -32,16 +32,16 @@ class PretrainConfig:
     epochs: int = 0
     """Passes over the photos; 0: 30 with frozen towers, 5 with tuned ones (UniQA)."""
     lr: float = 0.0
-    """Adam's step size; 0: 3e-4 with frozen towers, 5e-6 with tuned ones (UniQA)."""
+    """Adam's step size; 0: 3e-3 with frozen towers, 5e-6 with tuned ones (UniQA)."""
     weight_decay: float = 0.2
     """AdamW's decay of weight matrices (UniQA)."""
     batch_size: int = 64
     """Image–caption pairs contrasted with one another."""
     dim: int = 256
     """Length of the shared embedding of `compact`."""
-    beta: float = 0.5
+    beta: float = 0.0
     """Weight of photos with a similar score as further positives; 0 is CLIP's loss."""
-    sigma: float = 0.1
+    sigma: float = 0.05
     """How near two unified scores must be to count as similar."""
     seed: int = 0
     """Same seed, same model, byte for byte, on one machine's CPU."""
@@ -77,7 +77,7 @@ class PretrainConfig:
     @property
     def lr_used(self) -> float:
         """`lr`, or the default for this kind of training."""
-        return self.lr or (5e-6 if self.tuned else 3e-4)
+        return self.lr or (5e-6 if self.tuned else 3e-3)
 
 
 @dataclass(frozen=True, slots=True)

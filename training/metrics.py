@@ -28,7 +28,7 @@ class Estimate:
 
 
 def _correlation(name: str, scores: Values, truth: Values) -> float:
-    from scipy import stats  # type: ignore[import-untyped]
+    from scipy import stats
 
     if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(truth) == 0:
         return float("nan")
