@@ -195,6 +195,7 @@ class Generation:
             elif file.image_id is None:
                 # The same bytes were no usable photo before.
                 self.counts.photos_failed += 1
+                self.counts.wanted -= self.plan.per_photo
                 self.failures["known to be unusable"] += 1
             else:
                 wanted[path] = [item.caption_id for item in self._wanted(path, file.image_id)]
@@ -235,6 +236,8 @@ class Generation:
             for photo in photos
             for item in self._wanted(photo.path, photo.image_id)
         }
+        # Nothing is wanted of files that are no photos, nor twice of one photo under two names.
+        self.counts.wanted -= len(window) * self.plan.per_photo - len(wanted)
         done = self.corpus.done(list(wanted))
         payloads = {photo.image_id: photo.payload for photo in photos}
         requests = [

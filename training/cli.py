@@ -51,9 +51,6 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a mo
 
 def main() -> None:
     """Entry point of the console script."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Idle OpenMP threads spin otherwise: two programs on one machine then crawl.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     run(app, "uniqa-train")
 
 

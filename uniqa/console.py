@@ -131,6 +131,10 @@ def progress() -> Iterator[Progress]:
 
 def run(app: typer.Typer, name: str) -> None:
     """Run a typer app so that every error a person can act on is one line and an exit code."""
+    # Threads that spin while they wait cost a busy machine many times what they save; tokenizers
+    # need none beside a process pool. Both are read when the libraries load, after this.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     command = typer.main.get_command(app)
     try:
         # Not app(): that turns Ctrl-C and a closed pipe into silent exit codes of its own.
