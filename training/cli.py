@@ -5,7 +5,6 @@ Only words live here; heavy libraries are imported inside commands so that --hel
 
 from __future__ import annotations
 
-import os
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
