@@ -91,7 +91,7 @@ def main(folder: Path) -> None:
     demo.run("uniqa-curate", "demo-photos", photos, "--seed", SEED)
     demo.run(
         "uniqa-curate", "generate", photos, "--ratings", photos / "ratings.csv",
-        "--model", "measured", "--corpus", corpus, "--seed", SEED,
+        "--model", "measured", "--n", 2, "--corpus", corpus, "--seed", SEED,
     )  # fmt: skip
     demo.run("uniqa-curate", "refine", "--corpus", corpus)
     demo.run("uniqa-curate", "filter", "--corpus", corpus, "--policy", "balanced", "-o", manifest)
@@ -165,7 +165,7 @@ def _evaluation(evaluation: dict[str, Any]) -> None:
     _table(
         f"SRCC by method on {evaluation['test']} test photos ({evaluation['task']}) of "
         f"{evaluation['test_groups']} source photos never learned from",
-        ["method", every, *(f"{budget} labels" for budget in budgets)],
+        ["method", *(f"{budget} labels" for budget in budgets), every],
         [
             {
                 "method": method,

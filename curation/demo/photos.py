@@ -275,7 +275,7 @@ def _readme(sources: list[Source], seed: int) -> str:
         "",
         "Crops of real photographs, degraded by known distortions. The ratings in ratings.csv",
         "are derived from the known severity, not from people: 5 is the photograph as it came,",
-        "less follows from the kind and severity of the distortion (curation/distort.py). They",
+        "less follows from the kind and severity of the distortion (curation/demo/distort.py). They",
         "serve to try things out; they say nothing about what people see.",
         "",
         f"Seed {seed}, edition {_EDITION}.",
