@@ -10,8 +10,9 @@ from typing import Any
 from curation.corpus import Corpus
 from curation.engines import make_engine
 from curation.engines.base import Engine, Sampling
-from curation.generate import Counts, Generation, Plan, Rated
+from curation.generate import Counts, Generation
 from curation.images import collect_images
+from curation.plan import Plan, Rated
 from curation.prompts import PromptLibrary
 from curation.ratings import known_splits, rated_photos
 from uniqa.console import progress, say, warn

@@ -8,18 +8,18 @@ ratings, captions and failures of a window are written in one transaction.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from curation.corpus import Corpus, now
-from curation.engines.base import Answer, Engine, Refused, Request, Sampling
+from curation.engines.base import Answer, Engine, Refused, Request
 from curation.images import ImageStep, Prepared, Unusable, failure_id
-from curation.prompts import PromptLibrary, Question
+from curation.plan import Plan, Wanted, caption_id
+from curation.prompts import Question
 
 WINDOW_PHOTOS = 32
 """Photos per window: with a few questions each this fills an engine, and is all a kill can lose."""
@@ -29,56 +29,6 @@ MOST_COMPLAINTS = 10
 
 BLOCK_PHOTOS = 2048
 """Photos whose captions are looked up at once: a finished plan is passed over block by block."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rated:
-    """What a ratings table says of one photo."""
-
-    dataset: str
-    task: str
-    mos: float
-    std: float | None
-    votes: float | None
-    score: float
-    level: str
-    scale: str
-    group: str
-    split: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What captions are wanted of every photo.
-
-    `guided` photos (rated for the asked task, in the train split) get the level word in their
-    prompt; no other photo ever does, so that no test rating reaches a caption.
-    """
-
-    tasks: Sequence[str]
-    cues: Mapping[str, Sequence[str]]
-    library: PromptLibrary
-    sampling: Sampling
-    seed: int
-    samples: int = 1
-    guided: bool = True
-    ratings: Mapping[str, Rated] = field(default_factory=dict)
-
-    def questions(self, path: str, image_id: str) -> Iterator[Question]:
-        """The questions for one photo, cue by cue."""
-        rated = self.ratings.get(path)
-        for task in self.tasks:
-            told = rated and self.guided and rated.split == "train" and rated.task == task
-            level = rated.level if told and rated else ""
-            for cue in self.cues[task]:
-                yield self.library.question(
-                    task, cue, image_id=image_id, level=level, seed=self.seed
-                )
-
-    @property
-    def per_photo(self) -> int:
-        """Captions wanted per photo and model."""
-        return self.samples * sum(len(self.cues[task]) for task in self.tasks)
 
 
 @dataclass
@@ -92,37 +42,6 @@ class Counts:
     made: int = 0
     failed: int = 0
     tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One caption that is wanted."""
-
-    caption_id: str
-    path: str
-    image_id: str
-    question: Question
-    sample: int
-
-    @property
-    def seed(self) -> int:
-        """The caption's own sampling seed, from its identity."""
-        return int(self.caption_id[:8], 16)
-
-
-def caption_id(
-    image_id: str, engine: Engine, question: Question, sampling: str, seed: int, sample: int
-) -> str:
-    """The identity of a caption: 32 hexadecimal digits."""
-    parts = (
-        image_id,
-        f"{engine.model}@{engine.revision}",
-        question.prompt_id,
-        sampling,
-        str(seed),
-        str(sample),
-    )
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
 class Generation:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from curation.corpus import Corpus
-from curation.generate import Rated
+from curation.plan import Rated
 from uniqa.ratings import RatingsTable
 
 

@@ -18,8 +18,9 @@ import pytest
 from curation import generate
 from curation.corpus import Corpus
 from curation.engines.base import Answer, Refused, Request, Sampling
-from curation.generate import Generation, Plan, Rated
+from curation.generate import Generation
 from curation.images import ImageStep
+from curation.plan import Plan, Rated
 from curation.prompts import PromptLibrary
 from uniqa.errors import EngineError
 
