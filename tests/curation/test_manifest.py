@@ -19,7 +19,7 @@ from curation.policy import read_policy
 from tests.conftest import caption_row, image_rows, rating_row
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
-from uniqa.ratings import read_ratings
+from uniqa.ratings import read_frame, read_ratings
 
 SCHEMA_FILE = Path(__file__).parents[2] / "manifests" / "manifest.schema.json"
 
@@ -184,7 +184,13 @@ def test_a_manifest_is_a_valid_ratings_table(tmp_path: Path) -> None:
         write(store, tmp_path / "m.parquet")
         write(store, tmp_path / "m.jsonl")
     for name in ("m.parquet", "m.jsonl"):
-        table = read_ratings(tmp_path / name)
+        # Photo ratings for two tasks must not be mixed: one task at a time is a valid table.
+        with pytest.raises(InputError, match="several tasks"):
+            read_ratings(tmp_path / name)
+        whole = read_frame(tmp_path / name)
+        one = tmp_path / f"quality-{name}.parquet"
+        whole[whole["task"] == "quality"].to_parquet(one)
+        table = read_ratings(one)
         assert table.scale == Scale(1, 5)
         rated = table.frame.set_index("image")
         assert rated.loc["/photos/2.jpg", "split"] == "val"
