@@ -13,6 +13,7 @@ from uniqa import __version__
 from uniqa.console import (
     draining,
     print_json,
+    print_rows,
     print_table,
     progress,
     run,
@@ -256,7 +257,7 @@ def filter_command(
     from curation.policy import read_policy
 
     if output is None and not dry_run:
-        raise UsageError("where shall the manifest go?", "Name it by -o, or use --dry-run")
+        raise UsageError("no manifest is named", "Name it by -o, or use --dry-run")
     if output is not None:
         check_path(output)
     rules = read_policy(policy)
@@ -337,7 +338,7 @@ def sql(
         if kinds.is_integer(field.type) or kinds.is_floating(field.type)
     ]
     shown = rows[:limit] if limit else rows
-    print_table("", result.column_names, shown, right=numbers)
+    print_rows(result.column_names, shown, right=numbers)
     if len(shown) < len(rows):
         say(f"{len(shown):,} of {len(rows):,} rows shown; --limit 0 shows all")
 

@@ -123,6 +123,14 @@ def _inputs(options: GenerateOptions) -> tuple[list[str], list[RatingsTable]]:
     paths = {str(path) for path in photos}
     for table in tables:
         paths.update(table.frame["image"])
+    lost = [path for table in tables for path in table.frame["image"] if not Path(path).is_file()]
+    if lost and len(lost) == len(paths):
+        raise InputError(
+            f"none of the {len(lost):,} images named is there (first: {lost[0]})",
+            "Check --images-root and --image-column",
+        )
+    if lost:
+        warn(f"{len(lost):,} of {len(paths):,} images are not there (first: {lost[0]})")
     if options.ratings is not None:
         ratings = _read_table(options, options.ratings, paths)
         unmatched = len(paths) - len(paths.intersection(ratings.frame["image"]))

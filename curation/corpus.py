@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +42,14 @@ _KEYS = {
     "verdicts": ["filter_id", "caption_id"],
     "filters": ["filter_id"],
 }
+
+
+VERDICT_COLUMNS = frozenset(
+    "kept dropped_by dropped_value dropped_threshold run_id created_at".split()
+)
+"""Columns of the view `corpus` that no policy may use: they follow from runs, not from captions."""
+
+_MOMENTS = frozenset("current_date current_time current_timestamp localtime localtimestamp".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +193,37 @@ class Corpus:
         """The names of a table's or view's columns."""
         return [row[0] for row in self.rows(f'DESCRIBE "{view}"')]
 
-    def check_condition(self, condition: str) -> None:
-        """Raise UsageError unless `condition` is a boolean SQL expression over the view corpus."""
+    def check_condition(self, condition: str, where: str) -> None:
+        """Raise UsageError unless `condition` decides on a caption alone, and always the same.
+
+        A boolean SQL expression over the view `corpus` without earlier verdicts and runs, without
+        subqueries, and without functions whose value changes from call to call.
+        """
         import duckdb
 
+        words = set(re.findall(r"\w+", re.sub(r"'[^']*'", "''", condition.lower())))
+        fickle = words & (self._fickle_functions() | _MOMENTS)
+        if fickle:
+            raise UsageError(f"{where}: '{min(fickle)}' is not the same every time")
+        if "select" in words:
+            raise UsageError(f"{where}: a condition holds no subquery")
+        hidden = ", ".join(sorted(VERDICT_COLUMNS))
         try:
-            self._db.cursor().execute(
-                f"SELECT count(*) FROM (SELECT * FROM corpus LIMIT 0) WHERE ({condition})"
-            )
+            self._db.execute(
+                f"SELECT count(*) FROM (SELECT * EXCLUDE ({hidden}) FROM corpus LIMIT 0) "
+                f"WHERE ({condition})"
+            ).fetchall()
         except duckdb.Error as error:
-            raise UsageError(f"the condition '{condition}' fails: {_reason(error)}") from error
+            raise UsageError(
+                f"{where}: the condition '{condition}' fails: {_reason(error)}"
+            ) from error
+
+    def _fickle_functions(self) -> set[str]:
+        rows = self.rows(
+            "SELECT DISTINCT lower(function_name) FROM duckdb_functions() "
+            "WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')"
+        )
+        return {row[0] for row in rows if row[0].isidentifier()}
 
     def known_files(self, paths: Sequence[str]) -> dict[str, KnownFile]:
         """What is remembered of these files."""
@@ -294,10 +323,6 @@ class Corpus:
                 f"WHERE failure_id IN (SELECT id FROM {name})"
             )
 
-    def checkpoint(self) -> None:
-        """Fold the write-ahead log into the file."""
-        self._db.execute("CHECKPOINT")
-
     @contextmanager
     def _registered(self, data: pa.Table) -> Iterator[str]:
         name = f"arrow_{uuid.uuid4().hex[:12]}"
@@ -352,17 +377,9 @@ def _explain(path: Path, text: str) -> Exception:
 
 def check_column(corpus: Corpus, name: str, where: str) -> None:
     """Raise UsageError unless the view `corpus` has a column of this name."""
-    known = corpus.columns("corpus")
+    known = [column for column in corpus.columns("corpus") if column not in VERDICT_COLUMNS]
     if name not in known:
         raise UsageError(f"{where}: unknown signal or column '{name}'", nearest(name, known))
-
-
-def distinct_rows(rows: Iterable[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
-    """Rows with the first of each key kept."""
-    seen: dict[Any, Mapping[str, Any]] = {}
-    for row in rows:
-        seen.setdefault(row[key], row)
-    return list(seen.values())
 
 
 def _distinct_names(table: pa.Table) -> pa.Table:

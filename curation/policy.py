@@ -100,7 +100,7 @@ def check_policy(policy: Policy, corpus: Corpus, path: str) -> None:
         where = f"{path}, rule '{rule.name}'"
         if rule.signal:
             check_column(corpus, rule.signal, where)
-        corpus.check_condition(rule.condition)
+        corpus.check_condition(rule.where or rule.condition, where)
     check_column(corpus, policy.order_by, f"{path}, limits")
 
 

@@ -64,6 +64,9 @@ class Status:
     def next_step(self, corpus: Path) -> str:
         """The command that comes next."""
         named = f" --corpus {corpus}"
+        last = self.runs[0] if self.runs else ("", "", "")
+        if last[1] == "generate" and last[2] in {"interrupted", "killed", "failed"}:
+            return "repeat the generate command: its last run was " + str(last[2])
         if not self.captions:
             return f"uniqa-curate generate PHOTOS{named}"
         if self.unrefined:

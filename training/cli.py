@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from uniqa.console import print_json, print_table, run, say, warn
+from uniqa.console import print_json, print_table, run, say, warn, warn_each
 
 if TYPE_CHECKING:
     from training.evaluate import Report
@@ -107,10 +107,15 @@ def pretrain(
     save_model(trained, out)
     kept = work.last_validation(history)
     photos = trained.provenance["photos"]
+    validation = (
+        f"kept {history.kept}); validation: loss {kept['val_loss']:.3f}, own caption nearest "
+        f"(R@1) {kept['val_r1']:.1%} of {photos['val']}"
+        if photos["val"]
+        else "the last one kept: no photo in the val split to choose by)"
+    )
     say(
-        f"pre-trained on {photos['train']} photos ({config.epochs_used} epochs, kept "
-        f"{history.kept}); validation: loss {kept['val_loss']:.3f}, own caption nearest "
-        f"(R@1) {kept['val_r1']:.1%} of {photos['val']}; model in {out}"
+        f"pre-trained on {photos['train']} photos ({config.epochs_used} epochs, {validation}; "
+        f"model in {out}"
     )
     if as_json:
         print_json({"out": str(out), "kept": _plain(kept), "provenance": trained.provenance})
@@ -206,7 +211,7 @@ def score(
     scale: Annotated[
         str, typer.Option("--scale", help="Scores on WORST:BEST instead of 0–1, like 1:5.")
     ] = "",
-    show: Annotated[int, typer.Option("--show", help="Print the K best and K worst.")] = 0,
+    show: Annotated[int, typer.Option("--show", min=0, help="Print the K best and K worst.")] = 0,
     manifest: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--manifest", help="Where --show takes a caption of each photo from."),
@@ -219,10 +224,11 @@ def score(
     """Score photos into a CSV; exit code 1 only if none could be scored."""
     from training.cues import cue_names
     from training.data import find_images, read_manifest
-    from training.score import Scorer, write_csv
+    from training.score import Scorer, check_output, write_csv
     from uniqa.levels import Scale
 
     ends = Scale.parse(scale) if scale else Scale(0.0, 1.0)
+    check_output(out)
     paths = find_images(images, images_root)
     captions = {}
     if manifest is not None:
@@ -230,9 +236,7 @@ def score(
         captions = dict(zip(listed.ids, listed.captions, strict=True))
     scorer = Scorer.load(directory, task=task, cache=cache)
     results = scorer.score(paths)
-    for result in results:
-        if result.error:
-            warn(f"{result.image}: {result.error}")
+    warn_each([f"{result.image}: {result.error}" for result in results if result.error])
     write_csv(out, results, cue_names(scorer.task), ends)
     done = [result for result in results if result.score is not None]
     say(f"scored {len(done)} of {len(results)} photos by {scorer.method}; {out}")

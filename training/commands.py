@@ -35,7 +35,7 @@ from training.pretrain import (
 )
 from training.projections import Projections
 from training.views import views_of
-from uniqa.console import progress, say, warn
+from uniqa.console import progress, say, warn, warn_each
 from uniqa.errors import InputError
 
 CROSSFIT_LIMIT = 20_000
@@ -243,7 +243,8 @@ def evaluate(
             "here, ridge does not",
             "dim",
         )
-    task = Task(views, usable.scores, usable.groups, usable.names, pool, test)
+    # Drawn by identity: the same draws wherever the photos lie.
+    task = Task(views, usable.scores, usable.groups, ids, pool, test)
     with progress() as bar:
         job = bar.add_task("evaluating", total=fits_of(task, config), note="")
         report = compare(
@@ -272,8 +273,7 @@ def _features_of(
         ids=[manifest.ids[row] for row in rows],
         label="looking at photos",
     )
-    for at, error in sorted(got.errors.items()):
-        warn(f"{manifest.images[rows[at]]}: {error}")
+    warn_each([f"{manifest.images[rows[at]]}: {why}" for at, why in sorted(got.errors.items())])
     return {row: got.values[int(got.rows[at])] for at, row in enumerate(rows) if got.rows[at] >= 0}
 
 
@@ -300,8 +300,7 @@ def _shared_space(image: ImageTower, text: TextTower) -> Projections:
 
 def _rated_features(model: Model, rated: Rated, cache: Path) -> tuple[PhotoFeatures, list[int]]:
     found = photo_features(rated.images, model.image, cache, label="looking at photos")
-    for at, error in sorted(found.errors.items()):
-        warn(f"{rated.images[at]}: {error}")
+    warn_each([f"{rated.images[at]}: {why}" for at, why in sorted(found.errors.items())])
     good = [int(at) for at in found.good]
     if not good:
         raise InputError(f"no photo of {rated.path} can be read", "Check --images-root")

@@ -25,12 +25,12 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Task:
-    """Views, unified scores and groups of rated photos, with the pool and the test's rows."""
+    """Views, unified scores, groups and ids of rated photos, with the pool and the test's rows."""
 
     views: Views
     scores: Scores
     groups: list[str]
-    names: list[str]
+    ids: list[str]
     pool: list[int]
     test: list[int]
 
@@ -107,7 +107,8 @@ def compare(
         picks: dict[str, int] = {}
         for number in range(1 if whole else config.draws):
             seed = config.seed * 1000 + number
-            rows = sorted(task.pool, key=lambda row: seeded_key(seed, task.names[row]))[:count]
+            drawn = sorted(task.pool, key=lambda row: seeded_key(seed, task.ids[row]))[:count]
+            rows = sorted(drawn)
             try:
                 scored, pick, _ = _all_methods(task, rows, adapt, there)
             except InputError:

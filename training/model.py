@@ -77,6 +77,7 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Path:
 
     Raises:
         UsageError: it exists with something in it, and `overwrite` is not given.
+        OSError: its folder cannot be made or written.
     """
     if path.is_file():
         raise UsageError(f"{path} is a file", "Name a folder by --out")
@@ -86,6 +87,10 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Path:
         )
     if overwrite and path.is_dir() and any(path.iterdir()) and not (path / "model.json").is_file():
         raise UsageError(f"{path} is not a model directory", "--overwrite replaces only models")
+    # Before the work, not after: the place can be made and written.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
     return path
 
 

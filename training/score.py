@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uniqa.errors import UsageError
 from uniqa.levels import Scale, level_of
 
 if TYPE_CHECKING:
@@ -102,6 +104,20 @@ class Scorer:
             cues = {name: float(v) for name, v in zip(names, views.cues[row], strict=True)}
             results.append(Scored(path, found.ids[at], score, level_of(score), cues))
         return results
+
+
+def check_output(path: Path) -> None:
+    """Refuse, before the work, a place that scores cannot be written to.
+
+    Raises:
+        UsageError: a folder stands there.
+        OSError: its folder cannot be made or written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "Name a file by -o")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def write_csv(path: Path, results: Iterable[Scored], cues: Sequence[str], scale: Scale) -> None:

@@ -32,7 +32,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from uniqa.errors import UniqaError
+from uniqa.errors import InputError, UniqaError
 
 people = Console(stderr=True, highlight=False)
 """For people: stderr, so that stdout stays clean for data."""
@@ -46,6 +46,18 @@ def say(message: str, style: str = "") -> None:
 def warn(message: str) -> None:
     """One line of warning for people."""
     people.print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
+
+
+MOST_LINES = 10
+"""Items of one kind that are told one by one."""
+
+
+def warn_each(lines: Sequence[str]) -> None:
+    """A warning per line, up to ten; then how many more there are."""
+    for line in lines[:MOST_LINES]:
+        warn(line)
+    if len(lines) > MOST_LINES:
+        warn(f"… and {len(lines) - MOST_LINES:,} more like these")
 
 
 def print_json(value: Any) -> None:
@@ -87,6 +99,22 @@ def print_table(
     target.print(table)
 
 
+def print_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], right: Iterable[str]
+) -> None:
+    """A table, or one block per row where so many columns would leave no room for words."""
+    target = Console(highlight=False)
+    width = target.width if target.is_terminal or os.environ.get("COLUMNS") else 140
+    if len(columns) * 10 <= width:
+        print_table("", columns, rows, right=right)
+        return
+    longest = max(len(column) for column in columns)
+    for number, row in enumerate(rows, start=1):
+        target.print(Text(f"row {number}", style="bold"))
+        for column, value in zip(columns, row, strict=True):
+            target.print(Text(f"  {column:{longest}}  {cell(value)}"), soft_wrap=True)
+
+
 def cell(value: object) -> str:
     """One value as it stands in a table: control characters made visible, long texts cut."""
     if value is None:
@@ -112,15 +140,17 @@ def progress() -> Iterator[Progress]:
     Tasks may carry a ``note`` field. Where stderr is no terminal nothing moves; the commands'
     closing lines say what was done.
     """
+    # On a narrow terminal the total and the time left matter more than the note.
+    wide = people.width >= 110
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=24 if wide else 10),
         MofNCompleteColumn(),
         _RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        *([TextColumn("{task.fields[note]}")] if wide else []),
         console=people,
         transient=False,
         disable=not people.is_terminal,
@@ -157,6 +187,11 @@ def run(app: typer.Typer, name: str) -> None:
         # The reader (head, less) has gone: no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # A full disk, a folder that may not be written: the system's words, in one line.
+        where = f" {error.filename}" if error.filename else ""
+        reason = error.strerror or str(error) or type(error).__name__
+        _fail(f"cannot use{where}: {reason}", InputError.exit_code, "Check the path and the disk")
     sys.exit(0)
 
 

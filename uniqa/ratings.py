@@ -39,7 +39,7 @@ NAMES: dict[str, list[str]] = {
     "scale": ["scale"],
 }
 
-_USUAL_SCALES = ((0, 1), (1, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
+_USUAL_SCALES = ((0, 1), (1, 5), (0, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,45 @@ def read_frame(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         if kind == "json":
             return pd.read_json(path, lines=True, dtype=False)
-        separator = "\t" if kind == "tsv" else ","
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
-    except (ValueError, OSError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        return _read_text(path, "\t" if kind == "tsv" else ",")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} cannot be read as a table (not UTF-8 text)", "Save it as UTF-8"
+        ) from error
+    except (ValueError, OSError, pd.errors.ParserError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a table ({reason})") from error
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    header = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
+    semicolons = len(header) == 1 and ";" in str(header[0])
+    if semicolons:
+        separator = ";"
+        header = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
+    # With a column to spare: a field too many would else shift all the others by one, silently.
+    names = [*header, "\0spare"]
+    frame = pd.read_csv(
+        path,
+        sep=separator,
+        dtype=str,
+        keep_default_na=False,
+        header=None,
+        skiprows=1,
+        names=names,
+        index_col=False,
+    )
+    spare = frame.pop("\0spare")
+    full = spare[spare.notna() & (spare != "")]
+    if len(full):
+        raise InputError(
+            f"{path} has more fields in row {int(full.index[0]) + 2} than in its header",
+            "Quote commas inside a field",
+        )
+    if semicolons:
+        # Where the semicolon separates, the comma is the decimal sign.
+        frame = frame.replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True)
+    return frame
 
 
 def read_ratings(
@@ -130,7 +164,7 @@ def read_ratings(
     for number in ("mos", "std", "votes"):
         source = columns.get(number)
         frame[number] = pd.to_numeric(raw[source], errors="coerce") if source else float("nan")
-    frame, dropped = _drop_unusable(path, frame, columns)
+    frame, dropped = _drop_unusable(path, raw, frame, columns)
     _check_numeric(path, frame, columns["mos"])
     resolver = _Resolver(path, images_root, guessed)
     images = [str(image) for image in resolver.resolve(frame["name"].tolist())]
@@ -193,15 +227,18 @@ def _is_fractional(column: pd.Series[Any]) -> bool:
 
 
 def _drop_unusable(
-    path: Path, frame: pd.DataFrame, columns: dict[str, str]
+    path: Path, raw: pd.DataFrame, frame: pd.DataFrame, columns: dict[str, str]
 ) -> tuple[pd.DataFrame, list[str]]:
     dropped = []
     unnamed = frame["name"].isin(["", "nan", "None"])
     unscored = frame["mos"].isna() & ~unnamed
     if unscored.all():
         column = columns["mos"]
+        cells = raw.loc[frame.index, column].astype(str)
+        first = f" (first: {cells.iloc[0]!r})" if len(cells) else ""
         raise InputError(
-            f"column '{column}' of {path} holds no numbers", "Name another by --score-column"
+            f"column '{column}' of {path} holds no numbers{first}",
+            "Write them like 3.5, or name another column by --score-column",
         )
     for rows, why in ((unnamed, "no image name"), (unscored, "no score")):
         if rows.any():

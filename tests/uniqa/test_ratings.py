@@ -302,3 +302,27 @@ def test_splits_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     two = read_ratings(write(tmp_path / "y.csv", "\n".join(["image,mos", *rows[::-1]])))
     again = two.with_splits(0).set_index("name")["split"]
     assert one.set_index("name")["split"].to_dict() == again.to_dict()
+
+
+def test_rows_longer_than_the_header_never_shift_the_columns(tmp_path: Path) -> None:
+    trailing = "image,mos,std\na.jpg,4.2,0.9,\nb.jpg,3.1,0.8,\n"
+    table = read_ratings(write(tmp_path / "trailing.csv", trailing))
+    assert table.frame["name"].tolist() == ["a.jpg", "b.jpg"]
+    assert table.frame["mos"].tolist() == [4.2, 3.1]
+    assert table.frame["std"].tolist() == [0.9, 0.8]
+    for text in ("image,mos\na.jpg,3,4\nb.jpg,3,5\n", "image,mos\na.jpg,3\nb.jpg,3,5\n"):
+        with pytest.raises(InputError, match=r"more fields|Expected 2 fields"):
+            read_ratings(write(tmp_path / "long.csv", text))
+
+
+def test_semicolons_and_decimal_commas_are_understood(tmp_path: Path) -> None:
+    text = "\ufeffimage;mos;std\r\na b.jpg;3,5;0,25\r\nc.jpg;4;1\r\n"
+    frame = read_ratings(write(tmp_path / "t.csv", text)).frame
+    assert frame["name"].tolist() == ["a b.jpg", "c.jpg"]
+    assert frame["mos"].tolist() == [3.5, 4.0]
+    assert frame["std"].tolist() == [0.25, 1.0]
+
+
+def test_a_column_without_numbers_shows_what_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no numbers \(first: '60%'\)"):
+        read_ratings(write(tmp_path / "t.csv", "image,mos\na.jpg,60%\n"))
