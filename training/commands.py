@@ -187,7 +187,7 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
         raise InputError(f"{rated.path} has splits, but no row of split 'train'")
     found, good = _rated_features(model, rated.take(rows), cache)
     usable = rated.take([rows[at] for at in good])
-    drawn = draw(usable, range(len(good)), config.labels, config.seed)
+    drawn = draw([found.ids[at] for at in good], config.labels, config.seed)
     if config.labels > len(good):
         warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
     labels = usable.take(drawn)

@@ -286,10 +286,13 @@ def hold_back(rated: Rated, fraction: float, seed: int) -> tuple[list[int], list
     return pool, test
 
 
-def draw(rated: Rated, rows: Sequence[int], count: int, seed: int) -> list[int]:
-    """`count` of `rows` by seed (all when 0 or more than there are), whatever the table's order."""
-    order = sorted(rows, key=lambda row: seeded_key(seed, rated.names[row]))
-    return order[:count] if count else list(rows)
+def draw(ids: Sequence[str], count: int, seed: int) -> list[int]:
+    """`count` of the photos by seed (all when 0 or more than there are), as ascending rows.
+
+    Drawn by identity: neither the table's order nor the photos' folder changes the draw.
+    """
+    order = sorted(range(len(ids)), key=lambda row: seeded_key(seed, ids[row]))
+    return sorted(order[:count] if count else order)
 
 
 def find_images(inputs: Sequence[Path], images_root: Path | None = None) -> list[Path]:

@@ -229,3 +229,13 @@ def test_a_photo_rated_twice_never_straddles_a_split(tmp_path: Path) -> None:
         rows = write(store, tmp_path / "m.parquet")[0].to_pylist()
     splits = {(row["dataset"], row["split"]) for row in rows if row["image"] == "/photos/2.jpg"}
     assert splits == {("koniq", "test"), ("tad", "test")}
+
+
+def test_the_published_example_is_a_manifest() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    folder = Path(__file__).resolve().parents[2] / "manifests"
+    schema = json.loads((folder / "manifest.schema.json").read_text(encoding="utf-8"))
+    lines = (folder / "example.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["split"] for line in lines] == ["train", "val", "test"]
+    for line in lines:
+        jsonschema.validate(json.loads(line), schema)
