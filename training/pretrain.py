@@ -259,6 +259,19 @@ def fit_projections(
     return history
 
 
+def make_optimizer(model: torch.nn.Module, config: PretrainConfig) -> torch.optim.AdamW:
+    """AdamW over what may learn; only matrices decay, biases, gains and the temperature do not."""
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ],
+        lr=config.lr_used,
+    )
+
+
 def _fit(
     model: Projections,
     train: Pairs,
@@ -268,15 +281,7 @@ def _fit(
 ) -> History:
     rng = np.random.default_rng(config.seed)
     model.text.weight.requires_grad_(False)
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ],
-        lr=config.lr_used,
-    )
+    optimizer = make_optimizer(model, config)
     steps = config.epochs_used * max(1, math.ceil(len(train) / config.batch_size))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     history = History()

@@ -20,7 +20,7 @@ from training.data import Manifest
 from training.encoders import GRID, MAX_SIDE, fixed_crops
 from training.huggingface import Towers, temperature
 from training.losses import soft_target_loss, soft_targets
-from training.pretrain import Pairs, batches, draw_captions
+from training.pretrain import Pairs, batches, draw_captions, make_optimizer
 from uniqa.errors import InputError
 from uniqa.photos import PhotoError, Pixels, read_photo
 
@@ -51,15 +51,7 @@ def tune_towers(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     model = towers.model
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ],
-        lr=config.lr_used,
-    )
+    optimizer = make_optimizer(model, config)
     steps = config.epochs_used * math.ceil(len(rows) / config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     model.train()
