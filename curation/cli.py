@@ -86,8 +86,9 @@ def generate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="'measured', or a Hugging Face directory or id that vLLM runs (repeat).",
-            show_default="measured",
+            help="'measured', 'pocket-a', 'pocket-b', or a Hugging Face directory or id of a "
+            "multimodal model (repeat).",
+            show_default="the pocket models where they are shipped, else measured",
         ),
     ] = None,
     task: Annotated[
@@ -105,9 +106,13 @@ def generate(
     guided: Annotated[
         bool, typer.Option(help="Tell models the rated level of photos in the train split.")
     ] = True,
+    engine: Annotated[
+        str,
+        typer.Option(help="What runs models: vllm, transformers, or auto (vllm if installed)."),
+    ] = "auto",
     engine_option: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=VALUE for vLLM, for example max_model_len=4096 (repeat)."),
+        typer.Option(help="NAME=VALUE for the engine, for example max_model_len=4096 (repeat)."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that read photos.", show_default="cores")
@@ -125,6 +130,7 @@ def generate(
     A run that was stopped goes on where it was: repeat the same command.
     """
     from curation.command import GenerateOptions, run_generate
+    from curation.engines import ENGINES
 
     options = GenerateOptions(
         images=images,
@@ -136,7 +142,7 @@ def generate(
         images_root=images_root,
         scale=Scale.parse(scale) if scale else None,
         dataset=dataset,
-        models=model or ["measured"],
+        models=model or [],
         tasks=[_one_of(name, TASKS, "--task") for name in task or TASKS],
         cues=cue or [],
         samples=n,
@@ -144,6 +150,7 @@ def generate(
         max_tokens=max_tokens,
         seed=seed,
         guided=guided,
+        engine=_one_of(engine, ENGINES, "--engine"),
         engine_options=_engine_options(engine_option or []),
         workers=workers,
         dry_run=dry_run,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from curation.corpus import Corpus
-from curation.engines import make_engine
+from curation.engines import default_models, make_engine
 from curation.engines.base import Engine, Sampling
 from curation.generate import Counts, Generation
 from curation.images import collect_images
@@ -23,7 +23,10 @@ from uniqa.ratings import RatingsTable, read_ratings
 
 @dataclass(frozen=True)
 class GenerateOptions:
-    """The options of ``generate``, checked for form but not yet against files."""
+    """The options of ``generate``, checked for form but not yet against files.
+
+    Without `models`, those of `default_models` are used.
+    """
 
     images: Sequence[Path]
     corpus: Path
@@ -42,6 +45,7 @@ class GenerateOptions:
     max_tokens: int
     seed: int
     guided: bool
+    engine: str
     engine_options: dict[str, Any]
     workers: int | None
     dry_run: bool
@@ -86,6 +90,11 @@ def run_generate(
     library = PromptLibrary()
     library.check_cues(options.tasks, options.cues)
     paths, tables = _inputs(options)
+    if not options.models:
+        models, why = default_models(options.engine)
+        say(why)
+        # Into the options, so that the run's row names the models that it used.
+        options = replace(options, models=models)
     engines = [
         make_engine(model, **_engine_settings(model, options, number))
         for number, model in enumerate(options.models)
@@ -203,7 +212,11 @@ def _engine_settings(model: str, options: GenerateOptions, number: int) -> dict[
         return {}
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(model).name)
     log = options.corpus.with_name(f"{options.corpus.stem}.logs") / f"vllm-{number}-{safe}.log"
-    return {"engine_options": options.engine_options, "log": log.absolute()}
+    return {
+        "engine": options.engine,
+        "engine_options": options.engine_options,
+        "log": log.absolute(),
+    }
 
 
 def _run_engine(

