@@ -40,24 +40,24 @@ _VERDICTS = {
                      " / the [photograph|picture] leaves {a x} aesthetic impression",
     },
     "b": {
-        "quality": "I [call|rate] the quality {x} / my [quality verdict|quality mark] is {x} / I"
+        "quality": "I [call|rate] the quality {x} / my [quality verdict|quality rating] is {x} / I"
                    " would"
                    " call the quality {x} / I put the quality at {x} / {x} is my [quality verdict|"
-                   "quality mark]",
-        "aesthetic": "I [call|find] its looks {x} / my [beauty verdict|beauty mark] is {x} / I"
+                   "quality rating]",
+        "aesthetic": "I [call|find] its looks {x} / my [beauty verdict|beauty rating] is {x} / I"
                      " would"
                      " call its looks {x} / I put its beauty at {x} / {x} is my [beauty verdict|"
-                     "beauty mark]",
+                     "beauty rating]",
     },
 }  # fmt: skip
 
 _SIDE = {"bad": -1, "poor": -1, "fair": 0, "good": 1, "perfect": 1}
-_TRIES = 200
+_TRIES = 400
 
 # What brings in more that speaks against the verdict.
 _HOLDS = {
     "a": "this [judgement|assessment] holds although",
-    "b": "my mark stands even though",
+    "b": "my verdict stands even though",
 }
 
 _OPENINGS = {
@@ -76,7 +76,7 @@ _OPENED = (
     "altogether",
     "this j",
     "this a",
-    "my mark stands",
+    "my verdict stands",
     "I note",
     "I list",
 )
@@ -107,7 +107,7 @@ def answer(
     best, gap = "", 10**6
     for _ in range(_TRIES):
         sentences = _draft(reading, task, cue, verdict, manner, style, rng)
-        if style == "rich" and rng.random() < 0.3:
+        if style == "rich" and rng.random() < 0.4:
             sentences = _opened(sentences, manner, rng)
         text = " ".join(map(_sentence, sentences))
         count = len(text.split())
@@ -149,17 +149,25 @@ def _draft(
     if style == "brief" and len(first) > 1 and rng.random() < 0.3:
         first = first[:1]
     count = max(len(first), rng.choice(_FACTS[style]))
+    side = _SIDE.get(level, 0)
+    if cue == "overall" and rng.random() < 0.7:
+        # A verdict mostly finds its reasons, if there are any; faults keep their place.
+        others.sort(key=lambda fact: -fact.tone * side)
+        if task == "aesthetic":
+            others = sorted([*first, *others], key=lambda fact: -fact.tone * side)
+            first, others = others[:1], others[1:]
     facts = [*first, *others][:count]
     if not level:
         return _TELL[manner](facts, rng)
     verdict = vary(_VERDICTS[manner][task], rng)
     verdict = verdict.replace("{a x}", with_article(level)).replace("{x}", level)
-    side = _SIDE[level]
     against = [fact for fact in facts if fact.tone * side < 0]
     for_it = [fact for fact in facts if fact.tone * side >= 0]
     # Only what points the same way is a reason; anything else just goes with the verdict.
     explains = bool(for_it) and for_it[0].tone == (side or min(for_it[0].tone, 0))
-    sentences = _JUDGE[manner](verdict, for_it, against[:2], explains, rng)
+    # What the question is about comes first, whether it speaks for the verdict or against it.
+    leads = facts[0].tone * side >= 0
+    sentences = _JUDGE[manner](verdict, for_it, against[:2], leads, explains, rng)
     if style == "rich" and against[2:] and rng.random() < (0.3 if for_it else 0.9):
         sentences.append(f"{vary(_HOLDS[manner], rng)} {_both([a.clause for a in against[2:4]])}")
     return sentences
@@ -167,13 +175,12 @@ def _draft(
 
 def _tell_a(facts: list[Fact], rng: Random) -> list[str]:
     """Flowing sentences of facts alone."""
-    if len(facts) < 2:
+    if len(facts) < 2 or not facts[0].noun:
         return [fact.clause for fact in facts]
     shows = vary("[the photograph|the picture|the frame] [shows|has]", rng)
-    many = min(len(facts), rng.choice((1, 3)))
-    nouns = listed([fact.noun for fact in facts[:many]])
+    nouns = _nouns(facts, rng.choice((1, 3)))
     forms = [
-        (f"{shows} {nouns}", many),
+        (f"{shows} {listed(nouns)}", len(nouns)),
         *[(_joined(facts[0], facts[1], rng), 2)] * 2,
     ]
     if len(facts) > 2:
@@ -183,16 +190,36 @@ def _tell_a(facts: list[Fact], rng: Random) -> list[str]:
     return [sentence, *_tell_a(facts[told:], rng)]
 
 
+def _nouns(facts: list[Fact], most: int) -> list[str]:
+    """The noun phrases of the first facts, up to one that has none."""
+    named = facts[:most]
+    while named and not all(fact.noun for fact in named):
+        named = named[:-1]
+    return [fact.noun for fact in named]
+
+
 def _joined(one: Fact, two: Fact, rng: Random) -> str:
-    if one.tone * two.tone < 0:
+    opposed = one.tone * two.tone < 0
+    shared = _predicate(one.clause, two.clause)
+    if shared:
+        return f"{one.clause} {'but' if opposed else 'and'} {shared}"
+    if opposed:
         return f"{one.clause}, {rng.choice(('but', 'yet'))} {two.clause}"
-    if rng.random() < 0.4:
+    if two.noun and rng.random() < 0.4:
         return f"{one.clause}, with {two.noun}"
     return f"{one.clause}, {rng.choice(('and', 'while'))} {two.clause}"
 
 
+def _predicate(one: str, two: str) -> str:
+    """What the second clause says of the subject that it shares with the first, if it does."""
+    subject = re.match(r"(the|its) \w+ ", one)
+    if subject and " and " not in one and two.startswith(subject[0]):
+        return two.removeprefix(subject[0])
+    return ""
+
+
 def _judge_a(
-    verdict: str, for_it: list[Fact], against: list[Fact], explains: bool, rng: Random
+    verdict: str, for_it: list[Fact], against: list[Fact], leads: bool, explains: bool, rng: Random
 ) -> list[str]:
     """Flowing sentences that lead to a verdict, or away from it."""
     # A sentence, and how many of the facts for the verdict it tells; all others come after it,
@@ -201,24 +228,24 @@ def _judge_a(
     if against:
         shown = _both([fact.clause for fact in against])
         forms = [(f"although {shown}, {verdict}", 0), (f"{verdict}, although {shown}", 0)]
-        if for_it:
-            forms += [
+        if leads:
+            forms = [
                 (f"{verdict}, although {shown}", None),
                 (f"with {for_it[0].noun}, {verdict}, although {shown}", 1),
             ]
     else:
-        told = min(len(for_it), rng.choice((1, 2)))
-        nouns = listed([fact.noun for fact in for_it[:told]])
+        named = _nouns(for_it, rng.choice((1, 2)))
+        nouns, told = listed(named), len(named)
         whole = rng.choice(("on the whole", "altogether", "in sum"))
         forms = [
             (f"{verdict}, with {nouns}", told),
             (f"with {nouns}, {verdict}", told),
-            (f"given {nouns}, {verdict}", told),
             (f"{whole}, {verdict}", None),
         ]
         if explains:
             lead = for_it[0].clause
             forms += [
+                (f"given {nouns}, {verdict}", told),
                 (f"{lead}, so {verdict}", 1),
                 (f"{verdict}, {rng.choice(('for', 'as'))} {lead}", 1),
             ]
@@ -227,6 +254,9 @@ def _judge_a(
 
 def _both(clauses: list[str]) -> str:
     """One or two clauses as one; a clause that holds an *and* itself takes another link."""
+    shared = _predicate(*clauses) if len(clauses) == 2 else ""
+    if shared:
+        return f"{clauses[0]} and {shared}"
     return (" while " if any(" and " in clause for clause in clauses) else " and ").join(clauses)
 
 
@@ -245,17 +275,19 @@ def _around(
 
 def _tell_b(facts: list[Fact], rng: Random) -> list[str]:
     """Short statements of facts alone."""
-    if len(facts) < 2:
+    if len(facts) < 2 or not facts[0].noun:
         return [fact.clause for fact in facts]
     one, two = facts[:2]
     lead = vary("I [note|list] / on my list", rng)
     turn = rng.choice(("then again, ", "at least ")) if one.tone < 0 < two.tone else ""
+    named = _nouns(facts, 3)
     forms = [
-        (f"{lead}: {listed([fact.noun for fact in facts[:3]])}", 3),
+        (f"{lead}: {listed(named)}", len(named)),
         (one.clause, 1),
-        (f"{one.clause}, plus {two.noun}", 2),
         (f"{one.clause}; {turn}{two.clause}", 2),
     ]
+    if two.noun:
+        forms.append((f"{one.clause}, plus {two.noun}", 2))
     if len(facts) > 2:
         forms.append(("; ".join(fact.clause for fact in facts[:3]), 3))
     sentence, told = rng.choice(forms)
@@ -263,22 +295,25 @@ def _tell_b(facts: list[Fact], rng: Random) -> list[str]:
 
 
 def _judge_b(
-    verdict: str, for_it: list[Fact], against: list[Fact], explains: bool, rng: Random
+    verdict: str, for_it: list[Fact], against: list[Fact], leads: bool, explains: bool, rng: Random
 ) -> list[str]:
     """Short statements around a verdict."""
     forms: list[tuple[str, int | None]]
     if against:
         shown = _both([fact.clause for fact in against])
         forms = [(f"even though {shown}, {verdict}", 0), (f"{verdict}, even though {shown}", 0)]
-        if for_it:
-            forms.append((f"{verdict}, even though {shown}", None))
+        if leads:
+            forms = [
+                (f"{verdict}, even though {shown}", None),
+                (f"{for_it[0].clause}; {verdict}, even though {shown}", 1),
+            ]
     else:
         lead = for_it[0].clause
-        told = min(len(for_it), rng.choice((1, 2, 2)))
+        named = _nouns(for_it, rng.choice((1, 2, 2)))
         forms = [
             (f"{verdict}: {lead}", 1),
             (verdict, None),
-            (f"{verdict}: {listed([fact.noun for fact in for_it[:told]])}", told),
+            (f"{verdict}: {listed(named)}", len(named)),
         ]
         if explains:
             forms += [
@@ -300,7 +335,7 @@ def _opened(sentences: list[str], manner: str, rng: Random) -> list[str]:
 
 
 _TELL: dict[str, Callable[[list[Fact], Random], list[str]]] = {"a": _tell_a, "b": _tell_b}
-_JUDGE: dict[str, Callable[[str, list[Fact], list[Fact], bool, Random], list[str]]] = {
+_JUDGE: dict[str, Callable[[str, list[Fact], list[Fact], bool, bool, Random], list[str]]] = {
     "a": _judge_a,
     "b": _judge_b,
 }

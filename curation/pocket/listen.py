@@ -36,7 +36,7 @@ _MORE = {
     "overexposure": ("overexposed",),
     "desaturation": ("desaturated",),
     "oversaturation": ("oversaturated",),
-    "colour_cast": ("colour tint",),
+    "colour_cast": ("colour tint", "{tint} cast", "{tint} tint"),
 }
 
 
@@ -96,9 +96,8 @@ _SHARPNESS = (
 )  # fmt: skip
 _NOISE = ("(?:calm|smooth|flat|plain) (?:surfaces?|areas?|spots?|parts?)",
           "(?:darker|deeper) tones", "dark corners")  # fmt: skip
-_EXPOSURE = ("exposure", "exposed", "highlights?", "shadows?", "bright(?: and dark)?"
-                                                               " (?:parts|ends)",
-             "dark (?:parts|ends)", "clip(?:ped|ping)")  # fmt: skip
+_EXPOSURE = ("exposure", "exposed", "highlights?", "shadows?", "clip(?:ped|ping)",
+             "bright(?: and dark)? (?:parts|ends)", "dark (?:parts|ends)")  # fmt: skip
 _CONTRAST = ("contrast", "tonal range", "black", "light and dark", "punch")
 _COLOUR = (
     "colours?",
@@ -136,15 +135,15 @@ _CUES: dict[str, dict[str, re.Pattern[str]]] = {
 _TASKS = {
     "quality": _words(
         "technical(?:ly)?", "quality", *_SHARPNESS, *_NOISE, *_EXPOSURE, *_CONTRAST,
-        *_COLOUR[3:], "grey", "white", "black", "colours (?:look|are (?!one|the ))",
+        *_COLOUR[3:], "grey", "white", "black", "(?<!its )colours (?:look|are (?!one|the ))",
         "saturat(?:ion|ed)", "greys", "white balance", *_COMPRESSION, "rendering", "distortion",
         "structures", "complaint", "file", "damage", *_KIND_OF,
     ),
     "aesthetic": _words(
         "aesthetic(?:ally|s)?", "beauty", "beautiful", "appeal", "charm", "mood", "scene", "taste",
-        "impression", "palette", "hues?", "colour (?:mix|scheme)", "main colours?", "light(?!"
-                                                                                    " and dark)",
-        "lighting", "shade", "key", "subject", "main thing", "attention", "motifs?", "accents?",
+        "impression", "palette", "hues?", "colour (?:mix|scheme)", "main colours?",
+        "its (?:main )?colours?", "colours (?:feel|bite|fight)", "light(?! and dark)", "lighting",
+        "shade", "key", "subject", "main thing", "attention", "motifs?", "accents?",
         "its looks", "i get", "things?", "left and right", "background", "foreground",
         *(
             _CUES["aesthetic"][cue].pattern

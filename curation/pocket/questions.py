@@ -31,8 +31,7 @@ _TOPICS = {
         "overall": "the [technical|overall] quality / the quality and its distortions"
                    " / strengths and distortions / the technical side",
         "sharpness": "[the|] sharpness / focus and [detail|fine detail] / [blur|sharpness] and"
-                     " detail"
-                     " / the edges and textures",
+                     " detail / the edges and textures",
         "noise": "[the|] noise / noise and grain / the grain in [smooth|flat] areas / noise in"
                  " the shadows",
         "exposure": "[the|] exposure / [highlights|exposure] and shadows / bright and dark areas",
@@ -70,14 +69,14 @@ _REQUESTS = (
 _PHOTO = "[photo|picture|image|photograph]"
 _GIVEN = {
     "quality": "The [|technical |overall ]quality is {x}. / The quality [was|is] rated as {x}."
-               " / Viewers [rated|found|judged] the quality {x}. / Technically it is {a x} " + _PHOTO + ".",
+               " / Viewers [rated|found|judged] the quality {x}."
+               " / Technically it is {a x} [photo|picture|image|photograph].",
     "aesthetic": "The aesthetic [quality|impression] is {x}. / The beauty [was|is] rated as {x}."
                  " / Viewers [rated|found|judged] the beauty {x}. / As a photograph it is {x}.",
 }  # fmt: skip
 _TASK_SAID = {
-    "quality": "[Technical quality|Image quality|Judge technical quality]: / As a quality"
-               " inspector:"
-               " / In technical terms:",
+    "quality": "[Technical quality|Image quality|Judge technical quality]:"
+               " / As a quality inspector: / In technical terms:",
     "aesthetic": "[Aesthetics|Photo critique|Judge aesthetics]: / As a photo critic: / In"
                  " aesthetic terms:",
 }  # fmt: skip

@@ -24,7 +24,8 @@ _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 class Fact:
     """One thing that is so in the photo: as a clause, as a noun phrase; and whether it pleases.
 
-    `tone` is +1, 0 or −1. `clause` has neither capital nor full stop.
+    `tone` is +1, 0 or −1. `clause` has neither capital nor full stop; `noun` may be empty, where
+    only a clause will do.
     """
 
     clause: str

@@ -170,12 +170,9 @@ AESTHETIC: dict[str, Table] = {
             "mixed": (-1, "harmony is [lacking|absent] between the parts", "parts without harmony"),
         },
         "effect": {
-            "1": (1, "the {topic} [enriches|elevates] the whole",
-                  "{a_topic} that [enriches|elevates] the whole"),
-            "0": (0, "the {topic} [neither helps nor harms|hardly alters] the whole",
-                  "{a_topic} that hardly alters the whole"),
-            "-1": (-1, "the {topic} [weakens|harms] the whole",
-                   "{a_topic} that [weakens|harms] the whole"),
+            "1": (1, "the {topic} [enriches|elevates] the whole", ""),
+            "0": (0, "the {topic} [neither helps nor harms|hardly alters] the whole", ""),
+            "-1": (-1, "the {topic} [weakens|harms] the whole", ""),
         },
     },
     "b": {
@@ -231,9 +228,11 @@ AESTHETIC: dict[str, Table] = {
         },
         "colours": {
             "0": (0, "I get mainly grey as a colour scheme", "a grey colour scheme"),
-            "1": (1, "{colours} is the main colour / I get mainly {colours} as a colour scheme",
+            "1": (1, "{colours} is the main colour / its main colour is {colours}"
+                     " / I get mainly {colours} as a colour scheme",
                   "{colours} as main colour"),
-            "2": (1, "{colours} are the main colours / I get mainly {colours} as a colour scheme",
+            "2": (1, "{colours} are the main colours / its colours are {colours}"
+                     " / I get mainly {colours} as a colour scheme",
                   "{colours} as main colours"),
         },
         "warmth": {
@@ -260,7 +259,8 @@ AESTHETIC: dict[str, Table] = {
         "depth": {
             "flat": (0, "the space looks flat [to me|] / I get next to no depth", "flat space"),
             "some": (1, "the space looks [medium|reasonably] deep [to me|]", "some depth"),
-            "shallow": (1, "the back is out of the way / I see the back melt off", "a melted back"),
+            "shallow": (1, "the back is out of the way / I see the back melt away",
+                        "a melted back"),
         },
         "subject": {
             "clear": (1, "the main thing is [easy|simple] to make out in this depth",
@@ -300,9 +300,9 @@ AESTHETIC: dict[str, Table] = {
             "mixed": (-1, "things do not fit together", "things that do not fit together"),
         },
         "effect": {
-            "1": (1, "I [really|] [like|enjoy] the {topic}", "{a_topic} I [like|enjoy]"),
-            "0": (0, "I can live with the {topic}", "{a_topic} I can live with"),
-            "-1": (-1, "I do not [like|enjoy] the {topic}", "{a_topic} I do not [like|enjoy]"),
+            "1": (1, "I [really|] [like|enjoy] the {topic}", ""),
+            "0": (0, "I can live with the {topic}", ""),
+            "-1": (-1, "I do not [like|enjoy] the {topic}", ""),
         },
     },
 }  # fmt: skip

@@ -32,12 +32,12 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
                          "blown highlights", "burnt-out brightness", "surplus exposure"),
         "low_contrast": ("low contrast", "weak contrast", "tonal flatness", "veiled contrast",
                          "greyish haze", "feeble contrast"),
-        "desaturation": ("desaturation", "faded colour", "drained colour", "washed-out hues",
+        "desaturation": ("desaturation", "faded colour", "drained colour", "washed-out colour",
                          "missing saturation", "bleached colour"),
         "oversaturation": ("oversaturation", "exaggerated saturation", "overcooked colour",
-                           "excessive saturation", "garish hues", "glaring colour"),
-        "colour_cast": ("a *colour cast", "a *{tint} cast", "a *{tint} tint",
-                        "{tint} discolouration", "skewed white balance", "colour imbalance"),
+                           "excessive saturation", "garish colour", "glaring colour"),
+        "colour_cast": ("a *colour cast", "{tint} tinting", "{tint} discolouration",
+                        "{tint} toning", "skewed white balance", "colour imbalance"),
     },
     # Mass nouns all: they follow an amount ("a lot of").
     "b": {
@@ -154,7 +154,10 @@ def clean_fact(manner: str, rng: Random) -> Fact:
         )
         return Fact(clause, other, 1)
     clause = vary(
+        # Twice the same, so that "no" begins hardly more clauses than one name of a fault does.
         f"{name} [marks|distinguishes] [the whole frame|every surface|the entire picture]"
+        f" / {name} [marks|distinguishes] [the whole frame|every surface]"
+        f" / {name} is [clearly|plainly] visible"
         f" / {name} is [clearly|plainly] [visible|noticeable] [throughout|]"
         " / no distortion [affects|marks|disturbs] [the whole frame|any surface|the picture]",
         rng,
