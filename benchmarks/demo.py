@@ -91,7 +91,7 @@ def main(folder: Path) -> None:
     demo.run("uniqa-curate", "demo-photos", photos, "--seed", SEED)
     demo.run(
         "uniqa-curate", "generate", photos, "--ratings", photos / "ratings.csv",
-        "--model", "measured", "--n", 2, "--corpus", corpus, "--seed", SEED,
+        *models(), "--corpus", corpus, "--seed", SEED,
     )  # fmt: skip
     demo.run("uniqa-curate", "refine", "--corpus", corpus)
     demo.run("uniqa-curate", "filter", "--corpus", corpus, "--policy", "balanced", "-o", manifest)
@@ -103,6 +103,18 @@ def main(folder: Path) -> None:
     demo.run("uniqa-train", "adapt", base, "--ratings", manifest, "--out", adapted, "--overwrite")
     demo.run("uniqa-train", "score", adapted, photos, "-o", scores)
     _summary(demo, evaluation, scores, manifest, time.perf_counter() - started)
+
+
+def models() -> list[str]:
+    """Both pocket models where something can run them, and what needs no model."""
+    from curation.engines import default_models
+
+    named = default_models()[0]
+    return [
+        word
+        for model in [*named, *({"measured"} - set(named))]
+        for word in ("--model", model)
+    ]
 
 
 def _summary(

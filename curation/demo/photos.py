@@ -227,6 +227,12 @@ def _encode(crop: Pixels, photo: DemoPhoto, seed: int) -> bytes:
     return buffer.getvalue()
 
 
+def colour_crops() -> list[Pixels]:
+    """The undamaged crops of the sources that have colours, in the order of `SOURCES`."""
+    sources = [source for source in SOURCES if not source.grey and _installed(source) is not None]
+    return [crop for source in sources for crop in _crops(_read(source))]
+
+
 def _crops(pixels: Pixels) -> list[Pixels]:
     """Up to four crops of at most `SIDE` pixels, those with the most contrast first."""
     height, width = pixels.shape[:2]

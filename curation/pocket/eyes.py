@@ -86,6 +86,21 @@ class Eyes(nn.Module):
         features: Tensor = self.vision(pixel_values=pixels, patch_attention_mask=mask)[0]
         return features
 
+    def see_part(self, crops: Tensor, places: Tensor) -> Tensor:
+        """Patch features of crops smaller than a tile.
+
+        Args:
+            crops: (n, 3, side, side), 0–255.
+            places: (n, patches), which cell of a tile each patch stands for.
+        """
+        first = self.vision.embeddings
+        patches = first.patch_embedding(crops.float() / 127.5 - 1).flatten(2).transpose(1, 2)
+        hidden = self.vision.encoder(
+            inputs_embeds=patches + first.position_embedding(places)
+        ).last_hidden_state
+        features: Tensor = self.vision.post_layernorm(hidden)
+        return features
+
     def read(self, tiles: Tensor, thumbnails: Tensor) -> dict[str, Tensor]:
         """Rows, per model, from any number of tiles per picture and its thumbnail.
 
@@ -141,14 +156,129 @@ def loss_of(eyes: Eyes, predicted: Tensor, truth: Tensor) -> Tensor:
     return main + 1.5 * severity + number + 0.3 * quality + colour + 0.3 * tint
 
 
+def train_locally(
+    images: NDArray[np.uint8],
+    rows: NDArray[np.float32],
+    checkpoint: Path,
+    *,
+    steps: int,
+    batch: int = 512,
+    side: int = 64,
+    rate: float = 2e-3,
+    seed: int = 0,
+) -> Eyes:
+    """Teach the transformer what faults look like from near: on small crops, each with its label.
+
+    One label for a whole picture teaches little per second. Faults show everywhere in a picture,
+    so hundreds of small crops of as many pictures make a batch here that costs as much as thirty
+    pictures. What is learned is where `train_eyes` starts.
+
+    Args:
+        images, rows, checkpoint, steps, seed: as for `train_eyes`.
+        batch: crops.
+        side: of a crop, pixels.
+    """
+    torch.manual_seed(seed)
+    eyes = Eyes(rows)
+    eyes.level_filters(images[:: max(1, len(images) // 64)])
+    reader = nn.Linear(eyes.vision.config.hidden_size, targets.WIDTH)
+    both = nn.ModuleList([eyes.vision, reader])
+    optimizer = make_optimizer(both, rate)
+    start = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        both.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
+    began, smooth, right = time.monotonic(), 0.0, 0.0
+    with console.progress() as bar:
+        task = bar.add_task("eyes, near", total=steps, completed=start, note="")
+        for step in range(start, steps):
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(step, steps, rate)
+            crops, places, truth = _crops(images, rows, batch, side, seed, step)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                features = eyes.see_part(crops, places)
+                predicted = reader(features.mean(dim=1))
+            loss = loss_of(eyes, predicted, truth)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(both.parameters(), 1.0)
+            optimizer.step()
+            hits = predicted[:, targets.MAIN].argmax(1) == truth[:, targets.MAIN].argmax(1)
+            keep = min(0.98, (step - start) / (step - start + 1))
+            smooth = keep * smooth + (1 - keep) * float(loss.detach())
+            right = keep * right + (1 - keep) * float(hits.float().mean())
+            bar.update(task, advance=1, note=f"loss {smooth:.3f}")
+            if (step + 1) % 200 == 0 or step + 1 == steps:
+                spent = time.monotonic() - began
+                console.say(
+                    f"eyes, near {step + 1}/{steps} loss {smooth:.3f} right {right:.2f} {spent:.0f} s"
+                )
+                part = checkpoint.with_suffix(".part")
+                torch.save(
+                    {
+                        "model": both.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "step": step + 1,
+                    },
+                    part,
+                )
+                part.replace(checkpoint)
+    return eyes
+
+
+def _crops(
+    images: NDArray[np.uint8],
+    rows: NDArray[np.float32],
+    size: int,
+    side: int,
+    seed: int,
+    step: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    rng = np.random.default_rng([seed, 3, step])
+    chosen = np.sort(rng.choice(len(images), size, replace=size > len(images)))
+    crops = np.empty((size, side, side, 3), dtype=np.uint8)
+    corners = rng.integers(0, (CANVAS - side) // 8 + 1, (size, 2)) * 8
+    turns = rng.random((size, 3)) < 0.5
+    for place, (number, (top, left), (flip, mirror, swap)) in enumerate(
+        zip(chosen, corners, turns, strict=True)
+    ):
+        crop = images[number, top : top + side, left : left + side]
+        crop = crop[::-1] if flip else crop
+        crop = crop[:, ::-1] if mirror else crop
+        crops[place] = crop.transpose(1, 0, 2) if swap else crop
+    # Somewhere on the tile: these patches take the places of any window of it.
+    grid, window = TILE // PATCH, side // PATCH
+    first = rng.integers(0, grid - window + 1, (size, 2))
+    cells = np.arange(window)
+    places = (first[:, :1, None] + cells[None, :, None]) * grid + first[:, 1:, None] + cells
+    return (
+        torch.from_numpy(crops).permute(0, 3, 1, 2),
+        torch.from_numpy(places.reshape(size, -1)),
+        torch.from_numpy(rows[chosen]),
+    )
+
+
+def make_optimizer(module: nn.Module, rate: float) -> torch.optim.AdamW:
+    """AdamW that lets only matrices decay."""
+    decayed = [p for p in module.parameters() if p.dim() > 1]
+    plain = [p for p in module.parameters() if p.dim() <= 1]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
+        lr=rate, betas=(0.9, 0.98),
+    )  # fmt: skip
+
+
 def train_eyes(
     images: NDArray[np.uint8],
     rows: NDArray[np.float32],
     checkpoint: Path,
     *,
     steps: int,
+    first: Eyes | None = None,
     batch: int = 32,
-    rate: float = 1.5e-3,
+    rate: float = 1e-3,
     seed: int = 0,
     minutes: float = math.inf,
 ) -> Eyes:
@@ -159,19 +289,16 @@ def train_eyes(
         rows: the truth, (n, targets.WIDTH).
         checkpoint: written every 200 steps and read if it is there.
         steps: with ever new tiles and mirror images; the learning rate ends at zero.
+        first: eyes that `train_locally` has taught.
         minutes: stop after these, for trying things out.
     """
     torch.manual_seed(seed)
     thumbnails = _thumbnails(images, checkpoint.parent / "thumbnails.npy")
     eyes, mean = Eyes(rows), Eyes(rows)
-    eyes.level_filters(images[:: max(1, len(images) // 64)])
+    if first is not None:
+        eyes.vision.load_state_dict(first.vision.state_dict())
     mean.load_state_dict(eyes.state_dict())
-    decayed = [p for p in eyes.parameters() if p.dim() > 1]
-    plain = [p for p in eyes.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
-        lr=rate, betas=(0.9, 0.98),
-    )  # fmt: skip
+    optimizer = make_optimizer(eyes, rate)
     start = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from curation.pocket.answers import answer
-from curation.pocket.eyes import Eyes, canvas_frames
+from curation.pocket.eyes import Eyes, canvas_frames, make_optimizer
+from curation.pocket.incontext import MANNERS
 from curation.pocket.questions import question
 from curation.pocket.reading import Reading
 from curation.pocket.shape import SPECIAL, TILE_TOKENS, config_of
@@ -34,7 +35,6 @@ from curation.prompts import PromptLibrary
 from uniqa import console
 from uniqa.levels import LEVELS, TASKS
 
-MANNERS = {"pocket-a": "a", "pocket-b": "b"}
 STYLES = ("brief", "plain", "rich")
 QUESTIONS = 6
 """Questions about a picture in one row of a batch."""
@@ -182,12 +182,7 @@ def train_talk(
     model = Idefics3ForConditionalGeneration(config)
     talker = _Talker(model)
     mean = [p.detach().clone() for p in talker.parameters()]
-    decayed = [p for p in talker.parameters() if p.dim() > 1]
-    plain = [p for p in talker.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
-        lr=rate, betas=(0.9, 0.98),
-    )  # fmt: skip
+    optimizer = make_optimizer(talker, rate)
     start = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
