@@ -110,11 +110,7 @@ def models() -> list[str]:
     from curation.engines import default_models
 
     named = default_models()[0]
-    return [
-        word
-        for model in [*named, *({"measured"} - set(named))]
-        for word in ("--model", model)
-    ]
+    return [word for model in [*named, *({"measured"} - set(named))] for word in ("--model", model)]
 
 
 def _summary(

@@ -113,7 +113,10 @@ def _table(results: dict[str, Any]) -> str:
         lines.append(f"| {what} | " + " | ".join(rows[name][what] for name in rows) + " |")
     for name, result in results.items():
         lines += ["", f"Faults that `{name}` names right, by severity:", ""]
-        lines += ["| fault | F1 at 3–5 | 1 | 2 | 3 | 4 | 5 |", "|---|---:|---:|---:|---:|---:|---:|"]
+        lines += [
+            "| fault | F1 at 3–5 | 1 | 2 | 3 | 4 | 5 |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+        ]
         for kind, shares in result["faults"]["named"].items():
             cells = " | ".join(f"{share:.0%}" for share in shares)
             lines.append(f"| {kind} | {result['faults']['f1'][kind]:.2f} | {cells} |")

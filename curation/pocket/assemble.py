@@ -18,15 +18,15 @@ from curation.prompts import PromptLibrary
 from uniqa.levels import LEVELS, TASKS
 
 VOCABULARY = 1600
-_TEXTS = 12_000
 
 
-def make_tokenizer(readings: list[Reading], seed: int = 0) -> Any:
+def make_tokenizer(readings: list[Reading], seed: int = 0, texts: int = 12_000) -> Any:
     """A byte-level BPE tokenizer for what is asked and said; any other text is spelled in bytes.
 
     Args:
         readings: what the texts it is trained on shall be about.
         seed: decides those texts.
+        texts: how many answers.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -40,7 +40,7 @@ def make_tokenizer(readings: list[Reading], seed: int = 0) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(readings, seed), trainer)
+    tokenizer.train_from_iterator(_texts(readings, seed, texts), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<|im_start|>",
@@ -52,11 +52,11 @@ def make_tokenizer(readings: list[Reading], seed: int = 0) -> Any:
     )
 
 
-def _texts(readings: list[Reading], seed: int) -> Iterator[str]:
+def _texts(readings: list[Reading], seed: int, count: int) -> Iterator[str]:
     rng = random.Random(f"{seed}/tokenizer")
     library = PromptLibrary()
     yield "System: \nUser: \nAssistant:"
-    for _ in range(_TEXTS):
+    for _ in range(count):
         task = rng.choice(TASKS)
         cue = rng.choice(list(library.tasks[task].cues))
         level = rng.choice(("", *LEVELS))

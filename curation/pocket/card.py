@@ -82,8 +82,8 @@ network; it knows light, colour and faults, and nothing of what a photo shows.
 
 ## How good it is
 
-On {result['where']}, damaged by known faults; asked through vLLM; rules read the texts.
-{result['machine']}.
+On {result["where"]}, damaged by known faults; asked through vLLM; rules read the texts.
+{result["machine"]}.
 
 | what | value |
 |---|---:|
@@ -106,7 +106,8 @@ aesthetics get an answer about quality or aesthetics.
 
 ## Data
 
-Crops of {sum(1 for _ in credits_table())} photographs from the Debian packages {', '.join(PACKAGES)},
+Crops of {sum(1 for _ in credits_table())} photographs from the Debian packages
+{", ".join(PACKAGES)},
 damaged by known faults of known severity and measured by `curation.measuring`. Texts come from the
 grammar in `curation/pocket`, told what the model's own eyes read. No caption was written by a
 person or by another model.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage, signal
 
@@ -123,7 +125,7 @@ def _one(pixels: Pixels, kind: str, value: float, rng: np.random.Generator) -> P
         return _coded(pixels, value, rng)
     if kind == "downscale":
         return _rescaled(pixels, value, rng)
-    image = pixels.astype(np.float32)
+    image: NDArray[Any] = pixels.astype(np.float32)
     if kind == "blur":
         image = ndimage.gaussian_filter(image, (value, value, 0), mode="reflect")
     elif kind == "motion_blur":
@@ -152,7 +154,7 @@ def _one(pixels: Pixels, kind: str, value: float, rng: np.random.Generator) -> P
     return clipped
 
 
-def _tint(rng: np.random.Generator) -> Pixels:
+def _tint(rng: np.random.Generator) -> NDArray[np.float32]:
     if rng.random() < 0.6:
         tint = np.array(steps.TINTS[int(rng.integers(len(steps.TINTS)))], dtype=np.float32)
     else:
@@ -162,7 +164,7 @@ def _tint(rng: np.random.Generator) -> Pixels:
     return tint
 
 
-def _grain(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Pixels:
+def _grain(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> NDArray[np.float32]:
     if rng.random() < 0.75:
         return rng.normal(0, sigma, shape).astype(np.float32)
     # Grain of light alone, the same in every channel.
@@ -181,12 +183,12 @@ def _coded(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
     """Through JPEG mostly, else through WebP or AVIF at a quality that hurts about as much."""
     codec = str(rng.choice(("JPEG", "WEBP", "AVIF"), p=(0.7, 0.18, 0.12)))
     # Newer codecs keep more at the same number: these curves bring like damage together.
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "JPEG": {"quality": round(quality), "subsampling": 2},
         "WEBP": {"quality": max(0, round(quality * 0.55 - 2)), "method": 2},
         "AVIF": {"quality": max(1, round(quality * 0.55)), "speed": 9},
-    }[codec]  # type: ignore[assignment]
+    }[codec]
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, codec, **options)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(buffer, codec, **options)
     with Image.open(buffer) as image:
         return np.asarray(image.convert("RGB"), dtype=np.uint8)

@@ -60,6 +60,8 @@ class Eyes(nn.Module):
             nn.init.normal_(self.vision.embeddings.position_embedding.weight, std=0.05)
         shift = np.zeros(targets.WIDTH) if rows is None else rows.mean(axis=0)
         scale = np.ones(targets.WIDTH) if rows is None else rows.std(axis=0) + 1e-4
+        self.shift: Tensor
+        self.scale: Tensor
         self.register_buffer("shift", torch.tensor(shift, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
 
@@ -93,7 +95,7 @@ class Eyes(nn.Module):
             crops: (n, 3, side, side), 0–255.
             places: (n, patches), which cell of a tile each patch stands for.
         """
-        first = self.vision.embeddings
+        first: Any = self.vision.embeddings
         patches = first.patch_embedding(crops.float() / 127.5 - 1).flatten(2).transpose(1, 2)
         hidden = self.vision.encoder(
             inputs_embeds=patches + first.position_embedding(places)
@@ -213,7 +215,7 @@ def train_locally(
             if (step + 1) % 200 == 0 or step + 1 == steps:
                 spent = time.monotonic() - began
                 console.say(
-                    f"eyes, near {step + 1}/{steps} loss {smooth:.3f} right {right:.2f} {spent:.0f} s"
+                    f"near {step + 1}/{steps} loss {smooth:.3f} right {right:.2f} {spent:.0f} s"
                 )
                 part = checkpoint.with_suffix(".part")
                 torch.save(
@@ -322,7 +324,9 @@ def train_eyes(
             nn.utils.clip_grad_norm_(eyes.parameters(), 1.0)
             optimizer.step()
             _average(mean, eyes, min(0.998, (step + 1) / (step + 10)))
-            smooth = float(loss.detach()) if not smooth else 0.98 * smooth + 0.02 * float(loss.detach())
+            smooth = (
+                float(loss.detach()) if not smooth else 0.98 * smooth + 0.02 * float(loss.detach())
+            )
             bar.update(task, advance=1, note=f"loss {smooth:.3f}")
             if (step + 1) % 100 == 0:
                 spent = time.monotonic() - began
@@ -423,7 +427,8 @@ def _filters() -> Tensor:
 def _cosine(side: int, u: int, v: int, gain: float) -> NDArray[np.float64]:
     place = (np.arange(side) + 0.5) * np.pi / side
     wave = np.outer(np.cos(u * place), np.cos(v * place))
-    return wave / np.linalg.norm(wave) / side * gain
+    scaled: NDArray[np.float64] = wave / np.linalg.norm(wave) / side * gain
+    return scaled
 
 
 def _rate(step: int, steps: int, rate: float) -> float:

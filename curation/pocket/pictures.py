@@ -103,7 +103,7 @@ def make_pictures(
 def _pictures_of(job: tuple[Sequence[Path], int, int]) -> tuple[NDArray[np.uint8], Any]:
     photographs, seed, crop = job
     rng = np.random.default_rng([seed, crop])
-    clean = _crop(photographs, crop, rng)
+    clean = _crop(photographs, rng)
     grey = measure(clean).coloured < 0.05
     canvases, targets = [], []
     for _ in range(VARIANTS):
@@ -116,7 +116,7 @@ def _pictures_of(job: tuple[Sequence[Path], int, int]) -> tuple[NDArray[np.uint8
     return np.stack(canvases), targets
 
 
-def _crop(photographs: Sequence[Path], crop: int, rng: np.random.Generator) -> Pixels:
+def _crop(photographs: Sequence[Path], rng: np.random.Generator) -> Pixels:
     """A crop that has something in focus, 400 to 640 pixels long mostly."""
     best: tuple[float, Pixels] | None = None
     for _ in range(6):
@@ -164,7 +164,8 @@ def _varied(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     image = image ** float(np.exp(rng.normal(0, 0.12)))
     grey = image.mean(axis=-1, keepdims=True)
     image = grey + (image - grey) * float(np.exp(rng.normal(0, 0.1)))
-    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    varied: Pixels = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    return varied
 
 
 @cache

@@ -14,7 +14,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,7 @@ QUESTIONS = 6
 _IMAGES = "<image>" * TILE_TOKENS
 IMAGE = (
     "".join(
-        "".join(
-            f"<fake_token_around_image><row_{row}_col_{column}>{_IMAGES}" for column in (1, 2)
-        )
+        "".join(f"<fake_token_around_image><row_{row}_col_{column}>{_IMAGES}" for column in (1, 2))
         + "\n"
         for row in (1, 2)
     )
@@ -68,13 +66,8 @@ class Sight:
     readings: list[Reading]
 
 
-def look(eyes: Eyes, images: NDArray[np.uint8], name: str, batch: int = 16) -> Sight:
-    """Image tokens and readings of canvases, (n, CANVAS, CANVAS, 3), for one model."""
-    return look_all(eyes, images, batch)[name]
-
-
 def look_all(eyes: Eyes, images: NDArray[np.uint8], batch: int = 16) -> dict[str, Sight]:
-    """As `look`, for all models at once."""
+    """Image tokens and readings of canvases, (n, CANVAS, CANVAS, 3), for every model."""
     tokens: dict[str, list[Tensor]] = {name: [] for name in eyes.connectors}
     rows: list[NDArray[np.float32]] = []
     with console.progress() as bar, torch.inference_mode():
@@ -96,6 +89,20 @@ def look_all(eyes: Eyes, images: NDArray[np.uint8], batch: int = 16) -> dict[str
             bar.advance(task, len(part))
     readings = [reading_of(row) for row in np.concatenate(rows)]
     return {name: Sight(torch.cat(parts), readings) for name, parts in tokens.items()}
+
+
+def save_sights(sights: dict[str, Sight], path: Path) -> None:
+    """Keep what `look_all` saw."""
+    readings = [astuple(reading) for reading in next(iter(sights.values())).readings]
+    part = path.with_suffix(".part")
+    torch.save({"readings": readings} | {n: sight.tokens for n, sight in sights.items()}, part)
+    part.replace(path)
+
+
+def load_sight(path: Path, name: str) -> Sight:
+    """What `save_sights` kept, for one model."""
+    kept = torch.load(path, weights_only=True)
+    return Sight(kept[name], [Reading(*values) for values in kept["readings"]])
 
 
 class Lessons:
@@ -137,9 +144,7 @@ class Lessons:
         return prefix, pictures, exchanges
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.backend_tokenizer.encode(
-            text, add_special_tokens=False
-        ).ids
+        ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def _exchange(
@@ -152,9 +157,7 @@ class Lessons:
             # Without a system message only a question that tells the task by itself will do.
             if bool(own) == system:
                 break
-        said = answer(
-            self.sight.readings[picture], task, cue, level, self.manner, style, rng
-        )
+        said = answer(self.sight.readings[picture], task, cue, level, self.manner, style, rng)
         return asked, said
 
 
@@ -170,9 +173,9 @@ def train_talk(
     seed: int = 0,
     minutes: float = math.inf,
 ) -> Any:
-    """Train, or go on training, the speaking half; returns the ``Idefics3ForConditionalGeneration``.
+    """Train, or go on training, the speaking half of an ``Idefics3ForConditionalGeneration``.
 
-    Its vision half is not touched. Checkpoints are written every 200 steps.
+    Returns the model; its vision half is not touched. Checkpoints are written every 200 steps.
     """
     from transformers import Idefics3ForConditionalGeneration
 
@@ -249,9 +252,7 @@ class _Talker(nn.Module):
     def forward(self, rows: Sequence[Any], tokens: Tensor, noise: float) -> Tensor:
         """Mean cross-entropy of the answers' tokens."""
         image_token, pad = SPECIAL.index("<image>"), SPECIAL.index("<pad>")
-        width = max(
-            len(prefix) + sum(len(part) for part, _ in parts) for prefix, _, parts in rows
-        )
+        width = max(len(prefix) + sum(len(part) for part, _ in parts) for prefix, _, parts in rows)
         ids = torch.full((len(rows), width), pad)
         positions = torch.zeros((len(rows), width), dtype=torch.long)
         group = torch.full((len(rows), width), -1)
@@ -274,7 +275,7 @@ class _Talker(nn.Module):
         order = torch.ones(width, width, dtype=torch.bool).tril()
         allowed = (same | prefix_seen) & order
         embedded = self.text.embed_tokens(ids)
-        seen = torch.cat([tokens[pictures].flatten(0, 1) for _, pictures, _ in rows]).float()
+        seen = torch.cat([tokens[pictures].float().flatten(0, 1) for _, pictures, _ in rows])
         seen = seen + noise * torch.randn_like(seen)
         embedded = embedded.masked_scatter((ids == image_token)[:, :, None], seen.to(embedded))
         hidden = self.text(

@@ -73,9 +73,7 @@ def target_of(m: Measurements, damage: Damage) -> NDArray[np.float32]:
         "colourfulness": math.log2(m.colourfulness + 4),
         "saturation": math.log2(m.saturation + 4),
     }
-    row[NUMBER] = [
-        numbers[name] if name in numbers else getattr(m, name) for name in NUMBERS
-    ]
+    row[NUMBER] = [numbers[name] if name in numbers else getattr(m, name) for name in NUMBERS]
     weight = 1.0
     for name in m.colours:
         plain = _PLAIN.get(name, name)

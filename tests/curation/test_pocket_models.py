@@ -84,9 +84,7 @@ def test_strange_photos_get_answers(examiner: Examiner) -> None:
 @pytest.mark.vllm
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 @pytest.mark.parametrize("name", POCKETS)
-def test_vllm_says_what_transformers_says(
-    name: str, photos: list[Pixels], tmp_path: Path
-) -> None:
+def test_vllm_says_what_transformers_says(name: str, photos: list[Pixels], tmp_path: Path) -> None:
     texts = []
     for kind in ("transformers", "vllm"):
         examiner = Examiner(make_engine(name, engine=kind, log=tmp_path / "vllm.log"))
