@@ -82,13 +82,11 @@ def _examine(
     result["same"] = sum(a == b for a, b in zip(*texts.values(), strict=True))
     result["same_of"] = len(few)
     result["faults"] = examiner.faults(sheets)
-    result["permuted"] = examiner.faults(sheets, permuted=True)
     other = damaged(own, FAULTS_PER_PHOTO)
     result["own"] = examiner.faults(other)
     result["obedience"] = examiner.obedience(photos[:24])
     if rated is not None:
         result["opinion"] = examiner.opinion(*rated)
-        result["opinion_permuted"] = examiner.opinion(*rated, permuted=True)
     samples = examiner.samples(photos[:40], 4)
     result["distinct"] = distinct(samples)
     examiner.engine.close()

@@ -18,7 +18,7 @@ from uniqa import console
 app = typer.Typer(help="Make and examine the pocket models.", no_args_is_help=True)
 
 # What a full build does; a rehearsal does a hundredth of it, to see that everything runs.
-CROPS, NEAR, FAR, TALK = 3600, 3000, 1100, 2600
+CROPS, NEAR, FAR, TALK = 3600, 3000, 1100, 2000
 LOOKS = 7200
 
 
@@ -36,10 +36,11 @@ def build(
     import torch
 
     from curation.pocket.assemble import make_tokenizer
-    from curation.pocket.eyes import train_eyes, train_locally
+    from curation.pocket.eyes import averaged, train_eyes, train_locally
     from curation.pocket.pictures import make_pictures
     from curation.pocket.sources import fetch_photographs
     from curation.pocket.talk import look_all, save_sights
+    from curation.pocket.teach import teach
 
     part = 0.01 if rehearsal else 1.0
     cores = os.cpu_count() or 2
@@ -52,7 +53,15 @@ def build(
     folder = work / ("rehearsal" if rehearsal else "full") / f"seed-{seed}"
     images, rows = make_pictures(photographs, folder, crops=steps(CROPS), seed=seed, workers=cores)
     near = train_locally(images, rows, folder / "near.pt", steps=steps(NEAR), seed=seed)
-    eyes = train_eyes(images, rows, folder / "eyes.pt", steps=steps(FAR), first=near, seed=seed)
+    eyes = averaged(
+        [
+            train_eyes(
+                images, rows, folder / f"eyes-{name}.pt",
+                steps=steps(FAR), first=near, recolour=recolour, seed=seed,
+            )
+            for name, recolour in (("plain", False), ("recoloured", True))
+        ]
+    )  # fmt: skip
     if not (folder / "sights.pt").exists():
         save_sights(look_all(eyes, images[: steps(LOOKS)]), folder / "sights.pt")
         torch.save(eyes.state_dict(), folder / "seeing.pt")
@@ -62,7 +71,7 @@ def build(
     # Side by side: steps of so small models are too short for more than a few threads to meet.
     with ProcessPoolExecutor(len(POCKETS), get_context("spawn")) as pool:
         jobs = [
-            pool.submit(_teach, name, folder, out, steps(TALK), seed, max(1, cores // 2))
+            pool.submit(teach, name, folder, out, steps(TALK), seed, max(1, cores // 2))
             for name in POCKETS
         ]
         for job in jobs:
@@ -70,24 +79,6 @@ def build(
     console.say(f"built in {(time.monotonic() - began) / 60:.0f} min")
     if not rehearsal:
         exam([str(out / name) for name in POCKETS])
-
-
-def _teach(name: str, folder: Path, out: Path, steps: int, seed: int, threads: int) -> Path:
-    import torch
-    from transformers import AutoTokenizer
-
-    from curation.pocket.assemble import save_model
-    from curation.pocket.eyes import Eyes
-    from curation.pocket.talk import load_sight, train_talk
-
-    torch.set_num_threads(threads)
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    sight = load_sight(folder / "sights.pt", name)
-    model = train_talk(name, sight, tokenizer, folder / f"{name}.pt", steps=steps, seed=seed)
-    eyes = Eyes()
-    eyes.load_state_dict(torch.load(folder / "seeing.pt", weights_only=True))
-    save_model(name, model, eyes, tokenizer, out / name)
-    return out / name
 
 
 @app.command()

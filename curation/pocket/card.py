@@ -16,7 +16,8 @@ _MANNER = {
 
 def figures(result: dict[str, Any]) -> dict[str, str]:
     """The exam's result as label → text, for tables."""
-    faults, control, own = result["faults"], result["permuted"], result["own"]
+    faults, own = result["faults"], result["own"]
+    control = faults["permuted"]
     obedience = result["obedience"]
     rows = {
         "macro-F1 of the fault named, severity 3–5": f"{faults['macro_f1']:.3f}",
@@ -28,14 +29,14 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
         "… severity, with photos permuted": f"{control['severity_srcc']:.3f}",
     }
     if "opinion" in result:
-        seen, blind = result["opinion"], result["opinion_permuted"]
+        seen = result["opinion"]
         for how, interval in (("greedy", "interval"), ("sampled", "interval_sampled")):
             low, high = seen[interval]
             label = "one text" if how == "greedy" else "mean of eight texts"
             rows[f"level words against people's ratings, SRCC, {label}"] = (
                 f"{seen[how]:.3f} [{low:.2f}, {high:.2f}]"
             )
-        rows["… ratings against permuted photos"] = f"{blind['greedy']:.3f}"
+        rows["… ratings against permuted photos"] = f"{seen['permuted']:.3f}"
     rows |= {
         "keeps to the task": f"{obedience['task']:.1%}",
         "keeps to the level": f"{obedience['level']:.1%}",

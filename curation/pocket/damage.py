@@ -8,6 +8,7 @@ oversaturation). Kinds are those of `curation.pocket.reading.FAULTS`.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,15 @@ _ORDER = (
     "underexposure", "overexposure", "low_contrast", "desaturation", "oversaturation",
     "colour_cast", "blur", "motion_blur", "downscale", "noise", "banding", "compression",
 )  # fmt: skip
+TASTE = (
+    "underexposure",
+    "overexposure",
+    "low_contrast",
+    "desaturation",
+    "oversaturation",
+    "colour_cast",
+)
+"""Kinds that a photographer may mean, when they are weak."""
 _FAMILIES = (
     ("blur", "motion_blur", "downscale"), ("noise",), ("compression",), ("banding",),
     ("underexposure", "overexposure", "low_contrast"),
@@ -65,15 +75,23 @@ class Damage:
 
     @property
     def quality(self) -> float:
-        """What the faults leave of the quality, 0 to 1.
+        """What the faults leave of the quality, 0 to 1; see `quality_left`."""
+        return quality_left(self.faults)
 
-        Each costs in proportion to its severity what the like kind of KADID-10k costs at its
-        strongest; shares multiply.
-        """
-        left = 1.0
-        for kind, severity in self.faults.items():
-            left *= 1 - (5.0 - _WORST[kind]) / 4 * min(severity, 5.2) / 5
-        return max(0.0, left)
+
+def quality_left(faults: Mapping[str, float]) -> float:
+    """What faults leave of the quality, 0 to 1.
+
+    Each costs in proportion to its severity what the like kind of KADID-10k costs at its
+    strongest; shares multiply.
+
+    Args:
+        faults: kind → severity, 0 to 5.2.
+    """
+    left = 1.0
+    for kind, severity in faults.items():
+        left *= 1 - (5.0 - _WORST[kind]) / 4 * min(severity, 5.2) / 5
+    return max(0.0, left)
 
 
 def draw_damage(rng: np.random.Generator) -> Damage:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,61 +116,24 @@ class Examiner:
         """One of the shipped wordings."""
         return self.prompts.question(task, cue, image_id=str(number), level=level, seed=0)
 
-    def faults(self, sheets: Sequence[Sheet], *, permuted: bool = False) -> dict[str, Any]:
+    def faults(self, sheets: Sequence[Sheet]) -> dict[str, Any]:
         """How often faults are named as what they are.
 
         Returns:
-            ``macro_f1`` over the kinds at severities 3 to 5 with the clean photos among them,
-            ``clean`` (share of clean photos called so), ``named`` (kind → share named right at
-            severities 1 to 5), ``instead`` (kind → what was said instead), ``severity_srcc`` of
-            the level words and of their mean over eight samples.
+            As `_naming`, and under ``permuted`` the same for texts dealt out to other pictures.
         """
-        pictures = [sheet.pixels for sheet in sheets]
-        if permuted:
-            order = np.random.default_rng(0).permutation(len(pictures)).tolist()
-            pictures = [pictures[place] for place in order]
         asked = [self.question("quality", "overall", "", n) for n in range(len(sheets))]
-        texts = self.ask(pictures, asked)
-        said = [_main_fault(text) for text in texts]
-        strong = [
-            (sheet.kind, word)
-            for sheet, word in zip(sheets, said, strict=True)
-            if sheet.severity >= 3 or sheet.kind == "clean"
-        ]
-        named: dict[str, list[float]] = {}
-        instead: dict[str, Counter[str]] = defaultdict(Counter)
-        for kind in FAULTS:
-            for sheet, word in zip(sheets, said, strict=True):
-                if sheet.kind == kind and word != kind:
-                    instead[kind][word] += 1
-            named[kind] = [
-                _share(
-                    word == kind
-                    for sheet, word in zip(sheets, said, strict=True)
-                    if sheet.kind == kind and sheet.severity == severity
-                )
-                for severity in range(1, 6)
-            ]
-        levels = [_level(text) for text in texts]
-        return {
-            "macro_f1": float(np.mean([_f1(strong, kind) for kind in FAULTS])),
-            "f1": {kind: _f1(strong, kind) for kind in FAULTS},
-            "clean": _share(word == "clean" for kind, word in strong if kind == "clean"),
-            "named": named,
-            "instead": {kind: dict(counts.most_common(3)) for kind, counts in instead.items()},
-            "severity_srcc": _srcc(levels, [-sheet.severity for sheet in sheets]),
-        }
+        texts = self.ask([sheet.pixels for sheet in sheets], asked)
+        order = np.random.default_rng(0).permutation(len(texts)).tolist()
+        blind = _naming(sheets, [texts[place] for place in order])
+        return _naming(sheets, texts) | {"permuted": blind}
 
-    def opinion(
-        self, pictures: Sequence[Pixels], mos: Sequence[float], *, permuted: bool = False
-    ) -> dict[str, Any]:
+    def opinion(self, pictures: Sequence[Pixels], mos: Sequence[float]) -> dict[str, Any]:
         """SRCC of unguided level words with people's ratings, with its 95 % interval (bootstrap).
 
-        ``greedy`` is of one text each, ``sampled`` of the mean level of eight at temperature 1.
+        ``greedy`` is of one text each, ``sampled`` of the mean level of eight at temperature 1,
+        ``permuted`` of the one text of another picture.
         """
-        if permuted:
-            order = np.random.default_rng(0).permutation(len(pictures)).tolist()
-            pictures = [pictures[place] for place in order]
         asked = [self.question("quality", "overall", "", n) for n in range(len(pictures))]
         one = [_level(text) for text in self.ask(pictures, asked)]
         eight = np.mean(
@@ -185,6 +148,7 @@ class Examiner:
             "sampled": _srcc(eight, mos),
             "interval": _interval(np.array(one), np.array(mos)),
             "interval_sampled": _interval(eight, np.array(mos)),
+            "permuted": _srcc(np.random.default_rng(0).permutation(one), mos),
         }
 
     def obedience(self, pictures: Sequence[Pixels]) -> dict[str, float]:
@@ -246,6 +210,38 @@ def variety(samples: Mapping[str, Sequence[Sequence[str]]], encoder: Encoder) ->
     count = len(both) // len(flat)
     mixed = random.Random(0).sample(both, count)
     return scores | {"pair": vendi(encoder.encode(mixed))}
+
+
+def _naming(sheets: Sequence[Sheet], texts: Sequence[str]) -> dict[str, Any]:
+    """``macro_f1`` over the kinds at severities 3 to 5 with the clean photos among them, ``f1`` of
+    each, ``clean`` (share of clean photos called so), ``named`` (kind → share named right at
+    severities 1 to 5), ``instead`` (kind → what was said in its place) and ``severity_srcc`` of
+    the level words.
+    """
+    said = [_main_fault(text) for text in texts]
+    both = list(zip(sheets, said, strict=True))
+    strong = [(s.kind, word) for s, word in both if s.severity >= 3 or s.kind == "clean"]
+    f1 = {kind: _f1(strong, kind) for kind in FAULTS}
+    named = {
+        kind: [
+            _share(word == kind for s, word in both if s.kind == kind and s.severity == severity)
+            for severity in range(1, 6)
+        ]
+        for kind in FAULTS
+    }
+    instead = {
+        kind: Counter(word for s, word in both if s.kind == kind and word != kind)
+        for kind in FAULTS
+    }
+    levels = [_level(text) for text in texts]
+    return {
+        "macro_f1": float(np.mean(list(f1.values()))),
+        "f1": f1,
+        "clean": _share(word == "clean" for kind, word in strong if kind == "clean"),
+        "named": named,
+        "instead": {kind: dict(counts.most_common(3)) for kind, counts in instead.items()},
+        "severity_srcc": _srcc(levels, [-s.severity for s in sheets]),
+    }
 
 
 def _main_fault(text: str) -> str:

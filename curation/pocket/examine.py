@@ -45,7 +45,6 @@ def examine(model: str, photos: list[Pixels], engine: str = "auto") -> dict[str,
             "load_seconds": loaded,
             "captions_per_second": len(sheets) / seconds,
             "faults": faults,
-            "permuted": examiner.faults(sheets, permuted=True),
             "obedience": examiner.obedience(photos[:24]),
             "distinct": distinct(examiner.samples(photos[:40])),
         }
@@ -55,7 +54,7 @@ def examine(model: str, photos: list[Pixels], engine: str = "auto") -> dict[str,
 
 def report(name: str, result: dict[str, Any]) -> None:
     """Tables for people."""
-    faults, control = result["faults"], result["permuted"]
+    faults, control = result["faults"], result["faults"]["permuted"]
     rows = [
         [kind, f"{faults['f1'][kind]:.2f}", *[f"{share:.0%}" for share in shares],
          ", ".join(f"{word} {count}" for word, count in faults["instead"].get(kind, {}).items())]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.measuring.measure import Measurements, implied_aesthetic
-from curation.pocket.damage import Damage
+from curation.pocket.damage import TASTE, Damage, quality_left
 from curation.pocket.reading import FAULTS, Reading
 from uniqa.levels import level_of
 
@@ -51,7 +51,7 @@ TINT = slice(COLOUR.stop, COLOUR.stop + len(TINTS))
 """One-hot."""
 WIDTH = TINT.stop
 
-SEEN = 0.5
+SEEN = 1.1
 """Severity below which a fault is not to be named."""
 
 
@@ -96,7 +96,7 @@ def reading_of(row: NDArray[np.float32]) -> Reading:
     severities = row[SEVERITY] * 5
     return Reading(
         faults=_faults(row[MAIN], severities),
-        quality=level_of(_share(n["quality"])),
+        quality=level_of(_quality(severities)),
         beauty=level_of(_share((n["beauty"] - 0.33) / 0.42)),
         brightness=_bin(n["brightness"], (0.2, 0.36, 0.6, 0.76),
                         ("very dark", "dark", "balanced", "bright", "very bright")),
@@ -135,6 +135,19 @@ def _faults(main: NDArray[np.float32], severities: NDArray[np.float32]) -> tuple
     if value >= 1.2:
         found.append((FAULTS[index], _grade(value)))
     return tuple(found)
+
+
+def _quality(severities: NDArray[np.float32]) -> float:
+    """Quality from the severities that are beyond doubt, 0 to 1.
+
+    What eyes see of a fault that is not there would else pull every photo down, and weak faults of
+    light and colour may be meant.
+    """
+    certain = {}
+    for kind, severity in zip(FAULTS, severities.tolist(), strict=True):
+        spared = 1.5 if kind in TASTE else 0.3
+        certain[kind] = max(0.0, severity - spared) * 5 / (5 - spared)
+    return quality_left(certain)
 
 
 def _grade(severity: float) -> int:

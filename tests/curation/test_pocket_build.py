@@ -15,7 +15,7 @@ from curation.measuring.measure import measure
 from curation.pocket import targets
 from curation.pocket.assemble import make_tokenizer, save_model
 from curation.pocket.damage import Damage, amount, apply_damage, draw_damage, without
-from curation.pocket.eyes import Eyes, canvas_frames, train_eyes, train_locally
+from curation.pocket.eyes import Eyes, averaged, canvas_frames, train_eyes, train_locally
 from curation.pocket.incontext import exemplars_change
 from curation.pocket.pictures import VARIANTS, canvas_of, make_pictures
 from curation.pocket.reading import FAULTS, VALUES, Reading, random_reading
@@ -96,9 +96,7 @@ def test_canvas_is_what_the_processor_makes() -> None:
     for shape in ((512, 512), (341, 512), (700, 480)):
         small = rng.integers(0, 256, (*(side // 8 for side in shape), 3), dtype=np.uint8)
         pixels = np.asarray(Image.fromarray(small).resize(shape[::-1], Image.Resampling.BICUBIC))
-        made = processor(
-            text="<image>", images=[[Image.fromarray(pixels)]], return_tensors="pt"
-        )
+        made = processor(text="<image>", images=[[Image.fromarray(pixels)]], return_tensors="pt")
         frames = made["pixel_values"][0].permute(0, 2, 3, 1).numpy() * 127.5 + 127.5
         ours = np.stack(list(canvas_frames(canvas_of(pixels))))
         assert frames.shape == ours.shape == (5, TILE, TILE, 3)
@@ -157,7 +155,7 @@ def test_a_tiny_build_resumes_and_speaks(tmp_path: Path, photo: Pixels) -> None:
     images, rows = make_pictures(sources, tmp_path / "set", crops=4, seed=0, workers=2)
     assert images.shape == (4 * VARIANTS, CANVAS, CANVAS, 3)
     log = tmp_path / "set" / "targets.jsonl"
-    log.write_text("\n".join(log.read_text("utf-8").splitlines()[:2]) + '\n[3, [[0', "utf-8")
+    log.write_text("\n".join(log.read_text("utf-8").splitlines()[:2]) + "\n[3, [[0", "utf-8")
     again, rows_again = make_pictures(sources, tmp_path / "set", crops=4, seed=0, workers=2)
     assert np.array_equal(images, again)
     assert np.array_equal(rows, rows_again)
@@ -168,6 +166,10 @@ def test_a_tiny_build_resumes_and_speaks(tmp_path: Path, photo: Pixels) -> None:
         torch.equal(one, two)
         for one, two in zip(eyes.parameters(), resumed.parameters(), strict=True)
     )
+    other = train_eyes(
+        images, rows, tmp_path / "other.pt", steps=2, first=near, recolour=False, batch=4
+    )
+    eyes = averaged([eyes, other])
     save_sights(look_all(eyes, images), tmp_path / "sights.pt")
     sight = load_sight(tmp_path / "sights.pt", "pocket-b")
     tokenizer = make_tokenizer(sight.readings, texts=300)
