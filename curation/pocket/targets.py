@@ -127,7 +127,7 @@ def _faults(main: NDArray[np.float32], severities: NDArray[np.float32]) -> tuple
     tuple[str, int], ...
 ]:  # fmt: skip
     first = int(main.argmax())
-    if first == len(FAULTS):
+    if first == len(FAULTS) or severities[first] < 0.8 * SEEN:
         return ()
     found = [(FAULTS[first], _grade(float(severities[first])))]
     rest = [(float(value), index) for index, value in enumerate(severities) if index != first]

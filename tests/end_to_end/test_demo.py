@@ -11,6 +11,8 @@ from pathlib import Path
 import datasets
 import pytest
 
+from curation.pocket.shipped import POCKETS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,6 +40,8 @@ def test_the_demo_goes_from_photos_to_scores(tmp_path: Path) -> None:
     ):
         assert title in done.stdout
     assert done.stdout.count("uniqa-curate sql") == 3
+    for model in (*POCKETS, "measured"):
+        assert f" {model} " in done.stdout
 
     manifest = folder / "manifests" / "balanced.parquet"
     rows = datasets.Dataset.from_parquet(str(manifest), keep_in_memory=True)
