@@ -79,7 +79,8 @@ class VllmEngine:
         self._folder, self.model, self.revision = locate_model(model)
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
-        self._restarts = 0
+        self.restarts = 0
+        """How often the child died."""
 
     @staticmethod
     def prepare(photo: Photo) -> Pixels:
@@ -120,10 +121,10 @@ class VllmEngine:
             return self._ask(requests)
         except EngineDied as error:
             self.close()
-            self._restarts += 1
-            if self._restarts > RESTARTS:
+            self.restarts += 1
+            if self.restarts > RESTARTS:
                 raise EngineError(
-                    f"vLLM died {self._restarts} times with '{self.model}' (last: {error})",
+                    f"vLLM died {self.restarts} times with '{self.model}' (last: {error})",
                     self._where_to_look(),
                 ) from error
             self.start()

@@ -75,6 +75,9 @@ class _Model:
                 "enforce_eager": True,
                 "block_size": 32,
                 "kv_cache_memory_bytes": 1 << 30,
+                # A seeded request whose prompt is taken in by halves kills vLLM 0.32 on the CPU
+                # (it winds back a random generator that cannot be wound back there).
+                "enable_chunked_prefill": False,
             }
         self.llm = LLM(model=folder, **(defaults | options))
         self.has_template = bool(getattr(self.llm.get_tokenizer(), "chat_template", None))

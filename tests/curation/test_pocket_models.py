@@ -15,6 +15,7 @@ import pytest
 
 from curation.demo.photos import colour_crops
 from curation.engines import make_engine
+from curation.engines.vllm import VllmEngine
 from curation.pocket.exam import GREEDY, Examiner, damaged, distinct
 from curation.pocket.incontext import exemplars_change
 from curation.pocket.shape import CANVAS
@@ -85,12 +86,17 @@ def test_strange_photos_get_answers(examiner: Examiner) -> None:
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 @pytest.mark.parametrize("name", POCKETS)
 def test_vllm_says_what_transformers_says(name: str, photos: list[Pixels], tmp_path: Path) -> None:
-    texts = []
+    texts: list[list[str]] = []
     for kind in ("transformers", "vllm"):
         examiner = Examiner(make_engine(name, engine=kind, log=tmp_path / "vllm.log"))
         examiner.engine.start()
         asked = [examiner.question("quality", "overall", "", n) for n in range(len(photos))]
         texts.append(examiner.ask(photos, asked, GREEDY))
+        if isinstance(examiner.engine, VllmEngine):
+            # More prompt than one step takes in, every request with a seed of its own.
+            many = examiner.samples(photos, 6)
+            assert all(text for several in many for text in several)
+            assert examiner.engine.restarts == 0
         examiner.engine.close()
     same = sum(one == other for one, other in zip(*texts, strict=True))
     # A tie between two words may fall either way where sums are taken in another order.
