@@ -142,6 +142,9 @@ def _cut(source: Pixels, rng: np.random.Generator) -> Pixels:
     across, down = _SHAPES[int(rng.integers(len(_SHAPES)))]
     # Photos come in all sizes: what is done to them is stretched or shrunk before it is seen.
     long_side = CANVAS if rng.random() < 0.35 else int(np.exp(rng.uniform(*np.log((360, 760)))))
+    # A small photograph gives smaller crops: enlarging would blur them.
+    room = min(width / min(1.0, across / down), height / min(1.0, down / across))
+    long_side = min(long_side, int(room / 1.1))
     out_width = round(long_side * min(1.0, across / down))
     out_height = round(long_side * min(1.0, down / across))
     # Backgrounds are seldom sharp pixel by pixel: shrinking makes them what a clean photo is.

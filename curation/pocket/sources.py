@@ -51,6 +51,13 @@ def _plasma(name: str) -> Photograph:
     )  # fmt: skip
 
 
+def _tux(name: str) -> Photograph:
+    return Photograph(
+        "tuxpaint-data", f"usr/share/tuxpaint/templates/{name}.jpg",
+        "Bill Kendrick and contributors of Tux Paint", "GPL-2.0-or-later",
+    )  # fmt: skip
+
+
 # As the packages' copyright files state it.
 PHOTOGRAPHS = (
     _lomiri("Bridge_by_Sander_Klootwijk", "Sander Klootwijk", "CC-BY-SA-4.0"),
@@ -91,6 +98,25 @@ PHOTOGRAPHS = (
     _plasma("OneStandsOut"),
     _plasma("Path"),
     _plasma("summer_1am"),
+    _tux("burnt_bark"),
+    _tux("cliff"),
+    _tux("corn_maze"),
+    _tux("jellyfish"),
+    _tux("lighthouse"),
+    _tux("mossy_bark"),
+    _tux("mossy_log"),
+    _tux("mudstone"),
+    _tux("ocean_splash"),
+    _tux("ocean_waves"),
+    _tux("redwoods_above"),
+    _tux("rocks"),
+    _tux("sheep"),
+    _tux("spiders_web"),
+    _tux("sun_behind_clouds"),
+    _tux("sun_behind_leaves"),
+    _tux("trees_above"),
+    _tux("trees_at_dusk"),
+    _tux("wool_mill_machine"),
 )  # fmt: skip
 
 PACKAGES = tuple(sorted({photograph.package for photograph in PHOTOGRAPHS}))
