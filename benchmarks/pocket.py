@@ -23,6 +23,7 @@ from curation.engines import make_engine
 from curation.pocket.card import write_card
 from curation.pocket.exam import Examiner, damaged, distinct, variety
 from curation.pocket.examine import FAULTS_PER_PHOTO, held_out
+from curation.pocket.incontext import exemplars_change
 from curation.pocket.shipped import POCKETS, shipped_models
 from uniqa import console
 from uniqa.photos import Pixels, read_photo
@@ -87,6 +88,9 @@ def _examine(
     result["obedience"] = examiner.obedience(photos[:24])
     if rated is not None:
         result["opinion"] = examiner.opinion(*rated)
+    strong = [sheet.pixels for sheet in other if sheet.severity == 5]
+    for shots in (1, 2):
+        result[f"shots_{shots}"] = exemplars_change(shipped_models()[name], name, strong, shots)
     samples = examiner.samples(photos[:40], 4)
     result["distinct"] = distinct(samples)
     examiner.engine.close()

@@ -41,6 +41,11 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
         "keeps to the task": f"{obedience['task']:.1%}",
         "keeps to the level": f"{obedience['level']:.1%}",
         "keeps to the cue": f"{obedience['cue']:.1%}",
+        "words after one-sentence exemplars, after long ones": (
+            f"{result['shots_2']['brief_words']:.0f}, {result['shots_2']['rich_words']:.0f}"
+        ),
+        "same fault after either, 1 exemplar": f"{result['shots_1']['same_fault']:.0%}",
+        "same fault after either, 2 exemplars": f"{result['shots_2']['same_fault']:.0%}",
         "distinct texts of 4 samples, temperature 1": f"{result['distinct']:.3f}",
         "Vendi score": f"{result['vendi']:.1f}",
         "Vendi score of both models' texts, as many": f"{result['vendi_pair']:.1f}",

@@ -124,7 +124,7 @@ class Lessons:
         rng = random.Random(f"{self.seed}/{index}")
         task = rng.choice(TASKS)
         system, _ = question(task, "overall", "", rng)
-        shots = rng.choices((0, 1, 2), (0.72, 0.16, 0.12))[0]
+        shots = rng.choices((0, 1, 2), (0.64, 0.16, 0.2))[0]
         style = rng.choice(STYLES)
         pictures: list[int] = []
         text = "<|im_start|>" + (f"System: {system}<end_of_utterance>\n" if system else "")

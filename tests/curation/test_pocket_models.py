@@ -67,11 +67,15 @@ def test_varies(examiner: Examiner, photos: list[Pixels]) -> None:
 
 
 @pytest.mark.parametrize("name", POCKETS)
-def test_exemplars_change_the_style_not_the_facts(name: str, photos: list[Pixels]) -> None:
-    pictures = [sheet.pixels for sheet in damaged(photos, 12) if sheet.severity == 5][:8]
-    result = exemplars_change(shipped_models()[name], name, pictures)
+@pytest.mark.parametrize(("shots", "agreed"), [(1, 0.8), (2, 0.5)])
+def test_exemplars_change_the_style_not_the_facts(
+    name: str, photos: list[Pixels], shots: int, agreed: float
+) -> None:
+    # Of two exemplars pocket-a takes a fault over now and then: their card says how often.
+    pictures = [sheet.pixels for sheet in damaged(photos, 12) if sheet.severity == 5][:24]
+    result = exemplars_change(shipped_models()[name], name, pictures, shots)
     assert result["brief_words"] * 1.5 < result["rich_words"]
-    assert result["same_fault"] >= 0.75
+    assert result["same_fault"] >= agreed
 
 
 def test_strange_photos_get_answers(examiner: Examiner) -> None:
