@@ -10,17 +10,11 @@ import json
 import string
 from pathlib import Path
 
+from curation.pocket.shape import CHAT_TEMPLATE, SPECIAL
+
 WORDS = """a the photo is image of looks sharp blurry noisy clean bright dark colour colours
 contrast light good bad poor fair perfect quality composition sky soft with and very slightly
 balanced in on detail focus exposure well framed depth""".split()
-
-CHAT_TEMPLATE = (
-    "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}"
-    "{% if message['content'] is string %}: {{message['content']}}{% else %}:"
-    "{% for part in message['content'] %}{% if part['type'] == 'text' %} {{part['text']}}"
-    "{% elif part['type'] == 'image' %}<image>{% endif %}{% endfor %}{% endif %}"
-    "<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
-)
 
 
 def build(folder: Path, seed: int = 0) -> Path:
@@ -36,15 +30,7 @@ def build(folder: Path, seed: int = 0) -> Path:
     )
 
     folder.mkdir(parents=True, exist_ok=True)
-    special = [
-        "<pad>",
-        "<|im_start|>",
-        "<end_of_utterance>",
-        "<image>",
-        "<fake_token_around_image>",
-        "<global-img>",
-        *(f"<row_{r}_col_{c}>" for r in range(1, 7) for c in range(1, 7)),
-    ]
+    special = list(SPECIAL)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = [f"Ġ{word}" for word in WORDS]
     vocab = {token: index for index, token in enumerate([*special, *alphabet, *words])}

@@ -119,15 +119,7 @@ class Measurements:
     @property
     def light_side(self) -> str:
         """The brightest side, such as ``upper left`` or ``right``; ``even`` where there is none."""
-        down, right = self.light_down, self.light_right
-        strength = math.hypot(down, right)
-        if strength < 0.08:
-            return "even"
-        vertical = "" if abs(down) < 0.4 * strength else "lower" if down > 0 else "upper"
-        sideways = "" if abs(right) < 0.4 * strength else "right" if right > 0 else "left"
-        if not sideways:
-            return "bottom" if vertical == "lower" else "top"
-        return f"{vertical} {sideways}".strip()
+        return side_of(self.light_right, self.light_down)
 
     @property
     def subject_place(self) -> str:
@@ -148,6 +140,23 @@ class Fault:
 
     kind: str
     severity: float
+
+
+def side_of(right: float, down: float) -> str:
+    """The name of the side that brightness rises towards, ``even`` where it hardly rises.
+
+    Args:
+        right, down: brightness of the right side minus the left's, of the lower minus the upper's,
+            −1 to 1.
+    """
+    strength = math.hypot(down, right)
+    if strength < 0.08:
+        return "even"
+    vertical = "" if abs(down) < 0.4 * strength else "lower" if down > 0 else "upper"
+    sideways = "" if abs(right) < 0.4 * strength else "right" if right > 0 else "left"
+    if not sideways:
+        return "bottom" if vertical == "lower" else "top"
+    return f"{vertical} {sideways}".strip()
 
 
 def measure(pixels: NDArray[np.uint8]) -> Measurements:

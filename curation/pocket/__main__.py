@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from curation.pocket.reading import Reading
 from curation.pocket.shipped import MODELS, POCKETS
 from uniqa import console
 
@@ -39,7 +38,7 @@ def build(
     from curation.pocket.eyes import averaged, train_eyes, train_locally
     from curation.pocket.pictures import make_pictures
     from curation.pocket.sources import fetch_photographs
-    from curation.pocket.talk import look_all, save_sights
+    from curation.pocket.talk import load_sight, look_all, save_sights
     from curation.pocket.teach import teach
 
     part = 0.01 if rehearsal else 1.0
@@ -63,9 +62,10 @@ def build(
         ]
     )  # fmt: skip
     if not (folder / "sights.pt").exists():
-        save_sights(look_all(eyes, images[: steps(LOOKS)]), folder / "sights.pt")
+        # The sights come last: where they are, this step is complete.
         torch.save(eyes.state_dict(), folder / "seeing.pt")
-    readings = [Reading(*values) for values in torch.load(folder / "sights.pt")["readings"]]
+        save_sights(look_all(eyes, images[: steps(LOOKS)]), folder / "sights.pt")
+    readings = load_sight(folder / "sights.pt", POCKETS[0]).readings
     if not (folder / "tokenizer").exists():
         make_tokenizer(readings, seed).save_pretrained(folder / "tokenizer")
     # Side by side: steps of so small models are too short for more than a few threads to meet.

@@ -10,7 +10,8 @@ from curation.demo.photos import colour_crops
 from curation.engines import make_engine
 from curation.pocket.exam import Examiner, damaged, distinct
 from uniqa import console
-from uniqa.photos import Pixels, find_photos, read_photo
+from uniqa.errors import InputError
+from uniqa.photos import PhotoError, Pixels, find_photos, read_photo
 
 FAULTS_PER_PHOTO = 12
 
@@ -19,7 +20,13 @@ def held_out(folder: Path | None, limit: int) -> list[Pixels]:
     """Clean photos: of a folder, or crops of those that scikit-image and scikit-learn bring."""
     if folder is None:
         return colour_crops()[:limit]
-    return [read_photo(path).pixels for path in find_photos(folder)[:limit]]
+    photos = find_photos(folder)[:limit]
+    if not photos:
+        raise InputError(f"no photos in {folder}", "Name a folder with clean photos")
+    try:
+        return [read_photo(path).pixels for path in photos]
+    except PhotoError as error:
+        raise InputError(str(error), "Take it out of the folder") from error
 
 
 def examine(model: str, photos: list[Pixels], engine: str = "auto") -> dict[str, Any]:

@@ -122,17 +122,27 @@ class Eyes(nn.Module):
             model → (n, targets.WIDTH); scores in the one-hot parts and for colours, standardised
             numbers elsewhere.
         """
-        n, t = tiles.shape[:2]
-        features = self.see(torch.cat([tiles.flatten(0, 1), thumbnails]))
-        return self.rows_of({name: c(features) for name, c in self.connectors.items()}, n, t)
+        return self.rows_of(self.tokens_of(torch.cat([tiles, thumbnails[:, None]], dim=1)))
 
-    def rows_of(self, tokens: dict[str, Tensor], n: int, t: int) -> dict[str, Tensor]:
-        """As `read`, from image tokens (n · t + n, tokens of a tile, hidden size of the model)."""
+    def tokens_of(self, frames: Tensor) -> dict[str, Tensor]:
+        """Image tokens, per model: (n, frames, tokens of a frame, hidden size of the model).
+
+        Args:
+            frames: (n, frames, 3, TILE, TILE), a picture's thumbnail last.
+        """
+        features = self.see(frames.flatten(0, 1))
+        return {
+            name: connect(features).unflatten(0, frames.shape[:2])
+            for name, connect in self.connectors.items()
+        }
+
+    def rows_of(self, tokens: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As `read`, from the image tokens that `tokens_of` gives."""
         rows = {}
         for name, token in tokens.items():
-            mean = token.float().mean(dim=1)
-            tile = self.tile_readers[name](mean[: n * t]).view(n, t, -1).mean(dim=1)
-            rows[name] = tile + self.thumbnail_readers[name](mean[n * t :])
+            mean = token.float().mean(dim=2)
+            tile = self.tile_readers[name](mean[:, :-1]).mean(dim=1)
+            rows[name] = tile + self.thumbnail_readers[name](mean[:, -1])
         return rows
 
     def plain(self, rows: Tensor) -> NDArray[np.float32]:
@@ -299,7 +309,6 @@ def train_eyes(
     batch: int = 32,
     rate: float = 1e-3,
     seed: int = 0,
-    minutes: float = math.inf,
 ) -> Eyes:
     """Train, or go on training, and return the averaged eyes.
 
@@ -310,7 +319,6 @@ def train_eyes(
         steps: with ever new tiles and mirror images; the learning rate ends at zero.
         first: eyes that `train_locally` has taught.
         recolour: see `_colour_changes`.
-        minutes: stop after these, for trying things out.
     """
     torch.manual_seed(seed)
     thumbnails = _thumbnails(images, checkpoint.parent / "thumbnails.npy")
@@ -349,11 +357,8 @@ def train_eyes(
             if (step + 1) % 100 == 0:
                 spent = time.monotonic() - began
                 console.say(f"eyes {step + 1}/{steps} loss {smooth:.3f} {spent:.0f} s")
-            late = time.monotonic() - began > 60 * minutes
-            if (step + 1) % 200 == 0 or step + 1 == steps or late:
+            if (step + 1) % 200 == 0 or step + 1 == steps:
                 _save(checkpoint, eyes, mean, optimizer, step + 1)
-            if late:
-                break
     return mean.eval()
 
 

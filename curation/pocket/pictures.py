@@ -19,13 +19,11 @@ from PIL import Image
 
 from curation.measuring.measure import Measurements, measure
 from curation.pocket.damage import apply_damage, draw_damage, without
+from curation.pocket.shape import CANVAS
 from curation.pocket.targets import target_of
 from uniqa import console
 from uniqa.photos import Pixels, read_photo
 
-CANVAS = 512
-"""The models see a photo at this many pixels square: four tiles of half of it, and a thumbnail."""
-TILE = 256
 VARIANTS = 3
 
 _SHAPES = ((1, 1), (1, 1), (4, 3), (3, 2), (3, 2), (2, 3), (3, 4), (16, 9))

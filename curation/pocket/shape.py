@@ -6,14 +6,13 @@ what speaks. Both stay below four million weights, which is eight megabytes at h
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 PATCH = 16
 TILE = 256
 CANVAS = 512
+"""The models see a photo at this many pixels square: four tiles, and a thumbnail."""
 SHUFFLE = 8
 """Patches per side that become one image token: a tile is four tokens."""
 TILE_TOKENS = (TILE // PATCH // SHUFFLE) ** 2
@@ -102,8 +101,3 @@ def processor_of(tokenizer: Any) -> Any:
         image_seq_len=TILE_TOKENS,
         chat_template=CHAT_TEMPLATE,
     )
-
-
-def save_pretty(path: Path, data: Any) -> None:
-    """Write JSON that people can read, byte-equal for equal data."""
-    path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")

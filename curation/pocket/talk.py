@@ -74,18 +74,13 @@ def look_all(eyes: Eyes, images: NDArray[np.uint8], batch: int = 16) -> dict[str
         task = bar.add_task("looking", total=len(images), note="")
         for start in range(0, len(images), batch):
             part = images[start : start + batch]
-            frames = np.stack([frame for canvas in part for frame in canvas_frames(canvas)])
+            frames = np.stack([np.stack(list(canvas_frames(canvas))) for canvas in part])
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                seen = eyes.see(torch.from_numpy(frames).permute(0, 3, 1, 2)).float()
-            both = {name: connect(seen) for name, connect in eyes.connectors.items()}
-            read: list[Tensor] = []
-            for name, token in both.items():
-                tokens[name].append(token.view(len(part), -1, token.shape[-1]).half())
-                mean = token.mean(dim=1).view(len(part), 5, -1)
-                tile = eyes.tile_readers[name](mean[:, :4]).mean(dim=1)
-                read.append(tile + eyes.thumbnail_readers[name](mean[:, 4]))
+                seen = eyes.tokens_of(torch.from_numpy(frames).permute(0, 1, 4, 2, 3))
+            for name, token in seen.items():
+                tokens[name].append(token.flatten(1, 2).half())
             # Both models are told the same: what the two readers see on average.
-            rows.append(eyes.plain(torch.stack(read).mean(dim=0)))
+            rows.append(eyes.plain(torch.stack(list(eyes.rows_of(seen).values())).mean(dim=0)))
             bar.advance(task, len(part))
     readings = [reading_of(row) for row in np.concatenate(rows)]
     return {name: Sight(torch.cat(parts), readings) for name, parts in tokens.items()}
@@ -171,7 +166,6 @@ def train_talk(
     batch: int = 8,
     rate: float = 2e-3,
     seed: int = 0,
-    minutes: float = math.inf,
 ) -> Any:
     """Train, or go on training, the speaking half of an ``Idefics3ForConditionalGeneration``.
 
@@ -215,12 +209,11 @@ def train_talk(
             value = float(loss.detach())
             smooth = value if not smooth else 0.98 * smooth + 0.02 * value
             bar.update(task, advance=1, note=f"loss {smooth:.3f}")
-            late = time.monotonic() - began > 60 * minutes
             if (step + 1) % 100 == 0:
                 console.say(
                     f"{name} {step + 1}/{steps} loss {smooth:.3f} {time.monotonic() - began:.0f} s"
                 )
-            if (step + 1) % 200 == 0 or step + 1 == steps or late:
+            if (step + 1) % 200 == 0 or step + 1 == steps:
                 part = checkpoint.with_suffix(".part")
                 torch.save(
                     {
@@ -232,8 +225,6 @@ def train_talk(
                     part,
                 )
                 part.replace(checkpoint)
-            if late:
-                break
     with torch.no_grad():
         for old, new in zip(mean, talker.parameters(), strict=True):
             new.copy_(old)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.measuring.measure import Measurements, implied_aesthetic
+from curation.measuring.measure import Measurements, implied_aesthetic, side_of
 from curation.pocket.damage import TASTE, Damage, quality_left
 from curation.pocket.reading import FAULTS, Reading
 from uniqa.levels import level_of
@@ -113,7 +113,7 @@ def reading_of(row: NDArray[np.float32]) -> Reading:
         colours=_colours(row[COLOUR], n["coloured"]),
         harmony=_bin(n["harmony"], (0.72, 0.86, 0.95),
                      ("mixed", "contrasting", "related", "unified")),
-        light=_side(n["light_right"], n["light_down"]),
+        light=side_of(n["light_right"], n["light_down"]),
         depth=_bin(n["depth"], (1.05, 1.7), ("flat", "some", "shallow")),
         place=_place(n["subject_x"], n["subject_y"]),
         focus_point="one spot" if n["subject_spread"] < 0.36 else "spread",
@@ -175,17 +175,6 @@ def _colours(scores: NDArray[np.float32], coloured: float) -> tuple[str, ...]:
     if names and scores[second] > 0.33:
         names.append(COLOURS[second])
     return tuple(names)
-
-
-def _side(right: float, down: float) -> str:
-    strength = math.hypot(down, right)
-    if strength < 0.08:
-        return "even"
-    vertical = "" if abs(down) < 0.4 * strength else "lower" if down > 0 else "upper"
-    sideways = "" if abs(right) < 0.4 * strength else "right" if right > 0 else "left"
-    if not sideways:
-        return "bottom" if vertical == "lower" else "top"
-    return f"{vertical} {sideways}".strip()
 
 
 def _place(x: float, y: float) -> str:
