@@ -21,7 +21,7 @@ from benchmarks.results import machine, write_section
 from curation.embed import SentenceEncoder
 from curation.engines import make_engine
 from curation.pocket.card import write_card
-from curation.pocket.exam import Examiner, damaged, distinct, variety
+from curation.pocket.exam import Examiner, damaged, distinct, percent, variety
 from curation.pocket.examine import FAULTS_PER_PHOTO, held_out
 from curation.pocket.incontext import exemplars_change
 from curation.pocket.shipped import POCKETS, shipped_models
@@ -120,7 +120,7 @@ def _table(results: dict[str, Any]) -> str:
             "|---|---:|---:|---:|---:|---:|---:|",
         ]
         for kind, shares in result["faults"]["named"].items():
-            cells = " | ".join(f"{share:.0%}" for share in shares)
+            cells = " | ".join(map(percent, shares))
             lines.append(f"| {kind} | {result['faults']['f1'][kind]:.2f} | {cells} |")
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from curation.pocket.shipped import (
     POCKETS,
     shipped_models,
 )
+from uniqa.errors import UsageError, nearest
 
 ENGINES = ("auto", "vllm", "transformers")
 """What a user may choose; ``auto`` is the first of the others that is installed."""
@@ -43,6 +44,8 @@ def make_engine(
         from curation.engines.measured import MeasuredEngine
 
         return MeasuredEngine()
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine '{engine}'", nearest(engine, ENGINES))
     pocket = model in POCKETS
     sides = {"max_side": POCKET_MAX_SIDE} if pocket else {}
     options = dict(engine_options or {})

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from curation.pocket.exam import percent
 from curation.pocket.sources import PACKAGES, credits_table
 
 _MANNER = {
@@ -69,7 +70,7 @@ def write_card(folder: Path, name: str, result: dict[str, Any]) -> None:
     rows = "\n".join(f"| {label} | {value} |" for label, value in figures(result).items())
     named = "\n".join(
         f"| {kind} | {result['faults']['f1'][kind]:.2f} | "
-        + " | ".join(f"{share:.0%}" for share in shares) + " |"
+        + " | ".join(map(percent, shares)) + " |"
         for kind, shares in result["faults"]["named"].items()
     )  # fmt: skip
     text = f"""---

@@ -8,6 +8,7 @@ a model scores there, it scores without looking.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -260,6 +261,11 @@ def _f1(pairs: Sequence[tuple[str, str]], kind: str) -> float:
     right = sum(true == said == kind for true, said in pairs)
     wrong = sum((true == kind) != (said == kind) for true, said in pairs)
     return 2 * right / (2 * right + wrong) if right + wrong else 0.0
+
+
+def percent(share: float) -> str:
+    """A share for tables; a dash where nothing was asked."""
+    return "–" if math.isnan(share) else f"{share:.0%}"
 
 
 def _share(values: Any) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from curation.demo.photos import colour_crops
 from curation.engines import make_engine
-from curation.pocket.exam import Examiner, damaged, distinct
+from curation.pocket.exam import Examiner, damaged, distinct, percent
 from uniqa import console
 from uniqa.errors import InputError
 from uniqa.photos import PhotoError, Pixels, find_photos, read_photo
@@ -63,7 +63,7 @@ def report(name: str, result: dict[str, Any]) -> None:
     """Tables for people."""
     faults, control = result["faults"], result["faults"]["permuted"]
     rows = [
-        [kind, f"{faults['f1'][kind]:.2f}", *[f"{share:.0%}" for share in shares],
+        [kind, f"{faults['f1'][kind]:.2f}", *map(percent, shares),
          ", ".join(f"{word} {count}" for word, count in faults["instead"].get(kind, {}).items())]
         for kind, shares in faults["named"].items()
     ]  # fmt: skip

@@ -17,9 +17,11 @@ from curation.demo.photos import colour_crops
 from curation.engines import make_engine
 from curation.engines.vllm import VllmEngine
 from curation.pocket.exam import GREEDY, Examiner, damaged, distinct
+from curation.pocket.examine import held_out
 from curation.pocket.incontext import exemplars_change
 from curation.pocket.shape import CANVAS
 from curation.pocket.shipped import POCKETS, shipped_models
+from uniqa.errors import InputError
 from uniqa.photos import Pixels
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -105,3 +107,11 @@ def test_vllm_says_what_transformers_says(name: str, photos: list[Pixels], tmp_p
     same = sum(one == other for one, other in zip(*texts, strict=True))
     # A tie between two words may fall either way where sums are taken in another order.
     assert same >= len(photos) - 2
+
+
+def test_the_exam_names_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no photos in"):
+        held_out(tmp_path, 5)
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match=r"broken\.jpg"):
+        held_out(tmp_path, 5)

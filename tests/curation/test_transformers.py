@@ -436,6 +436,11 @@ def test_an_unknown_engine_is_met_with_the_nearest(
     assert "Did you mean 'transformers'" in said.errors[0]
 
 
+def test_an_unknown_engine_is_one_error() -> None:
+    with pytest.raises(UsageError, match="unknown engine 'vlm'"):
+        make_engine("pocket-a", engine="vlm")
+
+
 def test_a_chosen_engine_that_is_missing_is_one_error(
     curate: Callable[..., Said],
     photos: Path,
