@@ -44,9 +44,25 @@ class TaskPrompts:
         return [cue.name for cue in self.cues.values() if cue.default]
 
 
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """An answered question about another photo, shown before the question asked (in context)."""
+
+    image_id: str
+    path: str
+    question: str
+    answer: str
+    level: str = ""
+    group: str = ""
+
+
 @dataclass(frozen=True)
 class Question:
-    """One rendered prompt: `system` and `text` are what a model gets beside the photo."""
+    """One rendered prompt: what a model gets beside the photo.
+
+    A question with an `answer_start` asks for a level: the model goes on from these words with
+    one of the five level words, and their probabilities are the answer.
+    """
 
     task: str
     cue: str
@@ -54,11 +70,20 @@ class Question:
     template: str
     system: str
     text: str
+    answer_start: str = ""
+    temperature: float | None = None
+    """The template's own sampling temperature; None leaves it to the run."""
+    exemplars: tuple[Exemplar, ...] = ()
 
     @cached_property
     def prompt_id(self) -> str:
-        """Hash of the rendered prompt: 16 hexadecimal digits."""
-        return hashlib.sha256(f"{self.system}\x1f{self.text}".encode()).hexdigest()[:16]
+        """Hash of the rendered prompt, exemplars included: 16 hexadecimal digits."""
+        parts = [self.system, self.text]
+        if self.answer_start:
+            parts.append(f"answer:{self.answer_start}")
+        for shot in self.exemplars:
+            parts += [f"exemplar:{shot.image_id}", shot.question, shot.answer]
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
 class PromptLibrary:

@@ -29,7 +29,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One caption wanted. `payload` is what the engine's `prepare` made of the photo."""
+    """One caption wanted. `payload` is what the engine's `prepare` made of the photo.
+
+    `shots` are the payloads of the photos of the question's exemplars, in their order.
+    """
 
     caption_id: str
     image_id: str
@@ -37,17 +40,24 @@ class Request:
     question: Question
     sampling: Sampling
     seed: int
+    shots: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A caption. `finish_reason` is ``stop``, or ``length`` for a text that was cut off."""
+    """A caption. `finish_reason` is ``stop``, or ``length`` for a text that was cut off.
+
+    `cached_tokens` of the `prompt_tokens` came from the prefix cache. `levels` answers a question
+    with an `answer_start`: the probabilities of the five levels, worst first, that sum to 1.
+    """
 
     caption_id: str
     text: str
     finish_reason: str
     prompt_tokens: int | None = None
     tokens: int | None = None
+    cached_tokens: int | None = None
+    levels: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,10 @@ class Engine(Protocol):
     """How many requests it likes at once."""
     samples: bool
     """Whether `Sampling` changes its answers; if not, it is no part of a caption's identity."""
+    listens: bool
+    """Whether it reads prompts: exemplars and questions for a level are for such engines only."""
+    context: int | None
+    """Tokens of prompt and answer together at most; None where unknown or before `start`."""
 
     def prepare(self, photo: Photo) -> Any:
         """What requests need of a photo. Runs in the image step's processes, so it is picklable."""

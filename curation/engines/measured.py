@@ -30,6 +30,8 @@ class MeasuredEngine:
     """Never shrunk: blur, noise and blocks live in single pixels."""
     window = 4096
     samples = False
+    listens = False
+    context: int | None = None
 
     def __init__(self) -> None:
         self._last: tuple[str, Measurements] | None = None

@@ -40,6 +40,8 @@ class TransformersEngine:
 
     name = "transformers"
     samples = True
+    listens = True
+    context: int | None = None
 
     def __init__(
         self,

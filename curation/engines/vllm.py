@@ -42,6 +42,8 @@ class VllmEngine:
 
     name = "vllm"
     samples = True
+    listens = True
+    context: int | None = None
 
     def __init__(
         self,
