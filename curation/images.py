@@ -1,8 +1,8 @@
 """The image step: which photos are meant, and turning them into pixels in a process pool.
 
 Photos go through in windows, a few ahead of the engine, so decoding overlaps generation while
-memory stays flat. A photo that kills its process costs that photo alone. Must not know of prompts
-or of the corpus.
+memory stays flat. A photo that kills its process, or hangs it, costs that photo alone. Must not
+know of prompts or of the corpus.
 """
 
 from __future__ import annotations
@@ -10,21 +10,29 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uniqa.errors import InputError
-from uniqa.photos import SUFFIXES, Photo, PhotoError, find_photos, read_photo
-from uniqa.ratings import is_table
+from uniqa.containers import is_container, members
+from uniqa.errors import InputError, UniqaError
+from uniqa.photos import SUFFIXES, Found, Photo, PhotoError, read_photo, search
+from uniqa.ratings import has_scores, is_table
 
 Prepare = Callable[[Photo], Any]
+
+PHOTO_SECONDS = 180.0
+"""Time for one photo, from file to payload; a reader that needs longer hangs and is ended."""
+
+_START_SECONDS = 120.0
+_GRACE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +59,110 @@ class Unusable:
     permanent: bool
 
 
-def collect_images(inputs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def collect_images(
+    inputs: Sequence[Path], score_column: str | None = None
+) -> tuple[list[str], list[Path]]:
     """Sort what the user named into photos and tables.
 
     Args:
-        inputs: folders (searched through), photos, ratings tables.
+        inputs: folders (searched through), photos, ratings tables, containers of photos.
+        score_column: what the scores in containers are called, if not as usual.
 
     Returns:
-        Photo paths (absolute, each once, sorted) and table paths.
+        Paths of photos and addresses of photos in containers (absolute, each once, sorted), and
+        paths of tables. A container with scores is a table; several below one folder are one
+        table, that folder.
 
     Raises:
-        InputError: a path that does not exist, or a folder without a photo.
+        InputError: a path that does not exist, or a folder or container without a photo.
     """
-    photos: set[Path] = set()
+    photos: list[str] = []
     tables: list[Path] = []
     for item in inputs:
-        if item.is_dir():
-            found = find_photos(item)
-            if not found:
-                endings = ", ".join(sorted(SUFFIXES)[:6])
-                raise InputError(f"no photos in the folder {item}", f"Looked for {endings} …")
-            photos.update(path.absolute() for path in found)
-        elif not item.exists():
+        if not item.exists():
             raise InputError(f"no photo, folder or table at {item}", "Check the path")
+        if is_container(item):
+            found = Found([], [str(item.absolute())], [])
+        elif item.is_dir():
+            found = search(item.absolute())
         elif is_table(item):
             tables.append(item)
+            continue
         else:
-            photos.add(item.absolute())
-    return sorted(photos), tables
+            photos.append(str(item.absolute()))
+            continue
+        rated = [one for one in found.containers if has_scores(one, score_column)]
+        if rated:
+            tables.append(item if len(rated) > 1 else Path(rated[0]))
+        inside = [
+            address
+            for container in found.containers
+            if container not in rated
+            for address in members(container)
+        ]
+        if not (found.photos or inside or rated):
+            raise _nothing_in(item, found)
+        photos += found.photos
+        photos += inside
+    photos.sort()
+    # Neighbours now, if named twice; a set of millions of paths would double their memory.
+    once = [path for at, path in enumerate(photos) if not at or path != photos[at - 1]]
+    return once, tables
+
+
+def _nothing_in(item: Path, found: Found) -> InputError:
+    if found.packed:
+        return InputError(
+            f"no photos in the folder {item}, but packed archives (first: {found.packed[0]})",
+            "Unpack them, or make them plain .tar",
+        )
+    endings = ", ".join(sorted(SUFFIXES)[:6])
+    what = "folder" if item.is_dir() else "container"
+    return InputError(f"no photos in the {what} {item}", f"Looked for {endings} …")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """All that a reading process has to know of a photo."""
+
+    path: str
+    max_side: int
+    prepare: Prepare
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Photos on their way through a pool; `futures` may be fewer when the pool broke."""
+
+    paths: Sequence[str]
+    futures: list[Future[Prepared | Unusable]]
+    pool: ProcessPoolExecutor
 
 
 class ImageStep:
-    """A pool of processes that read photos. Use it as a context manager."""
+    """A pool of processes that read photos. Use it as a context manager.
 
-    def __init__(self, prepare: Prepare, max_side: int, workers: int | None = None) -> None:
+    Args:
+        prepare: what to make of a photo, in the reading process; must be picklable.
+        max_side: pixels on the longer side that photos are shrunk to; 0 leaves them as they are.
+        workers: processes; one per processor, up to 32, when not given.
+        seconds: time that one photo may take.
+    """
+
+    def __init__(
+        self,
+        prepare: Prepare,
+        max_side: int,
+        workers: int | None = None,
+        seconds: float = PHOTO_SECONDS,
+    ) -> None:
         self._prepare = prepare
         self._max_side = max_side
         self._workers = workers or max(1, min(32, (os.cpu_count() or 2)))
+        self._seconds = seconds
         self._pool: ProcessPoolExecutor | None = None
+        self._lone: _LoneReader | None = None
 
     def __enter__(self) -> ImageStep:
         """The step; its processes start with the first photo."""
@@ -97,51 +171,60 @@ class ImageStep:
     def __exit__(self, *exc: object) -> None:
         """End the processes."""
         self._stop()
+        if self._lone is not None:
+            self._lone.stop()
+            self._lone = None
 
     def windows(
         self, batches: Iterable[Sequence[str]], ahead: int = 2
     ) -> Iterator[list[Prepared | Unusable]]:
-        """Read batches of paths, `ahead` of them before they are asked for; order is kept."""
-        waiting: deque[tuple[Sequence[str], list[Future[Prepared | Unusable]]]] = deque()
+        """Read batches of paths, `ahead` of them before they are asked for; order is kept.
+
+        At most ``ahead + 1`` batches of payloads, and one photo's pixels per process, are in
+        memory.
+
+        Raises:
+            UniqaError: no process can be started.
+        """
+        waiting: deque[_Window] = deque()
         for paths in batches:
-            waiting.append((paths, self._submit(paths)))
+            waiting.append(self._submit(paths))
             if len(waiting) > ahead:
-                yield self._collect(*waiting.popleft())
+                yield self._collect(waiting.popleft())
         while waiting:
-            yield self._collect(*waiting.popleft())
+            yield self._collect(waiting.popleft())
 
-    def _submit(self, paths: Sequence[str]) -> list[Future[Prepared | Unusable]]:
-        pool = self._pool or self._start()
+    def _job(self, path: str) -> _Job:
+        return _Job(path, self._max_side, self._prepare, self._seconds)
+
+    def _submit(self, paths: Sequence[str]) -> _Window:
+        window = _Window(paths, [], self._pool or self._start())
         try:
-            return [pool.submit(_read, path, self._max_side, self._prepare) for path in paths]
+            for path in paths:
+                window.futures.append(window.pool.submit(_read, self._job(path)))
         except BrokenProcessPool:
-            return []
+            pass  # What was not taken is read alone, with all the rest of the window.
+        return window
 
-    def _collect(
-        self, paths: Sequence[str], futures: list[Future[Prepared | Unusable]]
-    ) -> list[Prepared | Unusable]:
+    def _collect(self, window: _Window) -> list[Prepared | Unusable]:
         done: list[Prepared | Unusable] = []
-        for index, path in enumerate(paths):
+        for index, path in enumerate(window.paths):
             try:
-                if index >= len(futures):
+                if index >= len(window.futures):
                     raise BrokenProcessPool
-                done.append(futures[index].result())
-            except BrokenProcessPool:
+                done.append(window.futures[index].result())
+            except (BrokenProcessPool, CancelledError):
+                # Some photo ended its process and with it the pool, and nobody knows which: all
+                # that were on their way are read one at a time, so that the next death has a name.
+                if self._pool is window.pool:
+                    self._stop()
                 done.append(self._alone(path))
         return done
 
     def _alone(self, path: str) -> Prepared | Unusable:
-        """Read one photo in a fresh process: some photo of its window killed the pool."""
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, context, _follow_parent, (os.getpid(),)) as pool:
-            try:
-                result = pool.submit(_read, path, self._max_side, self._prepare).result()
-            except BrokenProcessPool:
-                result = Unusable(
-                    path, "killed_reader", "reading it killed the process (memory?)", True
-                )
-        self._stop()
-        return result
+        if self._lone is None or not self._lone.alive:
+            self._lone = _LoneReader()
+        return self._lone.read(self._job(path))
 
     def _start(self) -> ProcessPoolExecutor:
         # Not fork: DuckDB and torch have threads by now.
@@ -155,33 +238,116 @@ class ImageStep:
             self._pool = None
 
 
+class _LoneReader:
+    """One process that reads one photo at a time: if it ends, it is that photo's doing."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
+        self._process.start()
+        theirs.close()
+        if not self._pipe.poll(_START_SECONDS) or self._answer() is None:
+            self.stop()
+            raise UniqaError(
+                "a process for reading photos could not be started", "Is there memory left?"
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can read another one."""
+        return self._process.is_alive()
+
+    def read(self, job: _Job) -> Prepared | Unusable:
+        """What the photo is; afterwards the process may have ended."""
+        self._pipe.send(job)
+        # Its own timer ends it first, but for one that waits for a disk and hears no signal.
+        in_time = self._pipe.poll(job.seconds + _GRACE_SECONDS)
+        answer = self._answer() if in_time else None
+        if answer is not None:
+            return answer
+        self.stop()
+        if not in_time or self._process.exitcode == -getattr(signal, "SIGALRM", 0):
+            message = f"reading it took more than {job.seconds:g} seconds"
+            # Not for good: it may have been the disk.
+            return Unusable(job.path, "hung_reader", message, False)
+        return Unusable(job.path, "killed_reader", "reading it killed the process (memory?)", True)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        if self._process.is_alive():
+            self._process.join(0.1)
+            self._process.kill()
+        self._process.join(_GRACE_SECONDS)
+
+    def _answer(self) -> Prepared | Unusable | None:
+        try:
+            answer: Prepared | Unusable = self._pipe.recv()
+        except (EOFError, OSError):
+            return None
+        return answer
+
+
 def failure_id(path: str) -> str:
     """The key of a photo's row in `failures`."""
     return hashlib.sha256(f"image\x1f{path}".encode()).hexdigest()[:32]
 
 
-def _read(path: str, max_side: int, prepare: Prepare) -> Prepared | Unusable:
+def _read(job: _Job) -> Prepared | Unusable:
+    """Read a photo in this process, which ends when that takes too long."""
+    timer = getattr(signal, "setitimer", None)
+    if timer:
+        # The system's clock and not a thread's: a decoder that hangs lets no other thread run.
+        timer(signal.ITIMER_REAL, job.seconds)
     try:
-        photo = read_photo(Path(path), max_side=max_side or None)
+        return _prepared(job)
+    finally:
+        if timer:
+            timer(signal.ITIMER_REAL, 0)
+
+
+def _prepared(job: _Job) -> Prepared | Unusable:
+    try:
+        photo = read_photo(job.path, max_side=job.max_side or None)
     except PhotoError as error:
         # A file that cannot be opened today may be there tomorrow; damaged bytes stay damaged.
-        return Unusable(path, error.kind, error.message, error.kind != "unreadable")
+        return Unusable(job.path, error.kind, error.message, error.kind != "unreadable")
+    try:
+        payload = job.prepare(photo)
+    except MemoryError:
+        return Unusable(job.path, "too_large", "does not fit into memory", True)
+    except Exception as error:  # noqa: BLE001
+        # One odd photo must not end the run; that it is this photo's row keeps it in sight.
+        reason = " ".join(str(error).split())
+        message = f"cannot be prepared for the model ({type(error).__name__}: {reason})"
+        return Unusable(job.path, "unprepared", message, False)
     return Prepared(
-        path,
+        job.path,
         photo.image_id,
         photo.file_bytes,
         photo.format,
         photo.mode,
         photo.full_width,
         photo.full_height,
-        prepare(photo),
+        payload,
     )
+
+
+def _serve(pipe: Any, parent: int) -> None:
+    """The lone reader's process: jobs in, results out, until the pipe is closed."""
+    _follow_parent(parent)
+    pipe.send("ready")
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_read(job))
 
 
 def _follow_parent(parent: int) -> None:
     """Keep Ctrl-C for the parent, and end when the parent is gone, however it went."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     follow(parent)

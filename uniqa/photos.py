@@ -1,14 +1,17 @@
 """One photo from disk to upright RGB pixels, or one clear reason why not.
 
-Every other module sees pixels only through here: files are verified by decoding them whole,
-turned by their EXIF orientation, brought to 8-bit RGB on white and shrunk, so that no model meets
-a truncated, sideways, 16-bit, CMYK or transparent image. Must not know what pixels are used for.
+Every other module sees pixels only through here: files, and photos in containers, are verified by
+decoding them whole, turned by their EXIF orientation, brought to 8-bit RGB on white and shrunk, so
+that no model meets a truncated, sideways, 16-bit, CMYK or transparent image. Must not know what
+pixels are used for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +20,35 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from uniqa.containers import (
+    PACKED,
+    PHOTO_ENDINGS,
+    is_container,
+    members,
+    open_container,
+    read_bytes,
+)
+from uniqa.errors import InputError
+
 Pixels = NDArray[np.uint8]
 """Upright RGB pixels, shape (height, width, 3), 0–255."""
 
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .png .webp .tif .tiff .bmp .gif .ppm .pgm .avif .jp2 .mpo".split()
-)
+SUFFIXES = PHOTO_ENDINGS
 """File name endings that are taken for photos when a folder is searched."""
+
+_OTHERS = frozenset(
+    [".tar", ".parquet", ".json", *(ending[ending.rfind(".") :] for ending in PACKED)]
+)
 
 MAX_PIXELS = 178_000_000
 """Larger images are refused before they are decoded: decompression bombs come so.
 
 Pillow itself refuses from 178,956,970 pixels on.
 """
+
+
+# Pillow also logs what it finds odd about a file; what is wrong with one is said once, by us.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 class PhotoError(Exception):
@@ -70,29 +89,27 @@ class Photo:
         return int(self.pixels.shape[0])
 
 
-def image_id_of(path: Path) -> str:
-    """SHA-256 of the file's bytes, as 64 hexadecimal digits.
+def image_id_of(path: Path | str) -> str:
+    """SHA-256 of the photo's bytes, as 64 hexadecimal digits. `path` may be an address.
 
     Raises:
         PhotoError: the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PhotoError(path, "unreadable", _reason(error)) from error
+    return hashlib.sha256(_bytes(Path(path))).hexdigest()
 
 
-def read_photo(path: Path, *, max_side: int | None = None) -> Photo:
+def read_photo(path: Path | str, *, max_side: int | None = None) -> Photo:
     """Read, verify, turn, convert and (to `max_side` pixels on the longer side) shrink a photo.
+
+    Args:
+        path: a file, or the address of a photo in a container (see `uniqa.containers`).
+        max_side: pixels; photos are never enlarged.
 
     Raises:
         PhotoError: unreadable, not an image, truncated, too large, or without a single pixel.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PhotoError(path, "unreadable", _reason(error)) from error
+    path = Path(path)
+    data = _bytes(path)
     if not data:
         raise PhotoError(path, "empty", "the file is empty")
     try:
@@ -109,9 +126,31 @@ def read_photo(path: Path, *, max_side: int | None = None) -> Photo:
         raise PhotoError(path, "not_an_image", "not an image, whatever its name says") from error
     except MemoryError as error:
         raise PhotoError(path, "too_large", "does not fit into memory") from error
-    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError) as error:
-        # Pillow's decoders raise all of these on damaged files.
+    except Exception as error:
+        # Not a list of types: on damaged bytes decoders raise nearly everything there is, and
+        # whatever it is, this photo is the reason.
         raise PhotoError(path, "damaged", f"damaged or truncated ({_reason(error)})") from error
+
+
+def size_of(path: Path | str) -> tuple[int, int]:
+    """Width and height as the header tells them, before turning; (0, 0) where it tells nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(read_bytes(path))) as image:
+                return image.size
+    except Exception:  # noqa: BLE001
+        # What is wrong with a photo is for `read_photo` to say.
+        return (0, 0)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except OSError as error:
+        raise PhotoError(path, "unreadable", _reason(error)) from error
+    except MemoryError as error:
+        raise PhotoError(path, "too_large", "does not fit into memory") from error
 
 
 def _decode(path: Path, data: bytes, image: Image.Image, max_side: int | None) -> Photo:
@@ -151,7 +190,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image, dtype=np.float32)
         wide = image.mode.startswith("I;16") or values.max(initial=0) > 255
         top = 65535.0 if image.mode.startswith("I") and wide else 255.0
         if image.mode == "F" and values.max(initial=0) <= 1:
@@ -166,15 +205,91 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def find_photos(folder: Path) -> list[Path]:
-    """All files below `folder` with a photo's ending, hidden ones left out, sorted by path."""
-    found = (
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
-    return sorted(found)
+    """All photos below `folder`, also those in containers, hidden ones left out, sorted by path.
+
+    Raises:
+        InputError: a container that cannot be opened.
+    """
+    found = search(folder)
+    inside = (address for container in found.containers for address in members(container))
+    return [Path(path) for path in sorted([*found.photos, *inside])]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a folder holds: photos, containers with photos, and packed archives, each sorted."""
+
+    photos: list[str]
+    containers: list[str]
+    packed: list[str]
+
+
+def search(folder: Path | str, *, inside: bool = True) -> Found:
+    """Everything below `folder` that has a photo's ending or is a container with photos.
+
+    One pass in which nothing but containers is opened, for folders with millions of files. Hidden
+    names are left out, and folders behind links are not entered. What only looks like a photo (a
+    broken link, a pipe) is listed: reading it says what is wrong. Without `inside` containers are
+    passed over.
+
+    Raises:
+        InputError: a folder that cannot be listed, or a container that cannot be opened.
+    """
+    found = Found([], [], [])
+    if inside and is_container(folder):
+        found.containers.append(str(folder))
+        return found
+    waiting = [str(folder)]
+    while waiting:
+        here = waiting.pop()
+        photos, folders, others = _list(here)
+        saved = not {"state.json", "dataset_dict.json"}.isdisjoint(others)
+        if inside and saved and is_container(here):
+            # A saved dataset: its parts are no photos, and no folders of photos.
+            found.containers.append(here)
+            continue
+        found.photos.extend(photos)
+        waiting += folders
+        for path in (f"{here}/{name}" for name in others if inside):
+            if path.lower().endswith(PACKED):
+                found.packed.append(path)
+            elif path.lower().endswith((".tar", ".parquet")) and len(open_container(path)):
+                found.containers.append(path)
+    for names in (found.photos, found.containers, found.packed):
+        names.sort()
+    return found
+
+
+def _list(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """One folder's photos and folders (paths), and the names of what may be a container."""
+    photos: list[str] = []
+    folders: list[str] = []
+    others: list[str] = []
+    start = folder.rstrip("/") + "/"
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                ending = name[name.rfind(".") :].lower()
+                if entry.is_dir():
+                    if not entry.is_symlink():
+                        folders.append(start + name)
+                elif ending in SUFFIXES:
+                    photos.append(_as_text(start + name))
+                elif ending in _OTHERS and entry.is_file():
+                    others.append(name)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be searched ({_reason(error)})") from error
+    return photos, folders, others
+
+
+def _as_text(path: str) -> str:
+    """Names that are no UTF-8 with their bytes spelled out: tables and terminals want text."""
+    if path.isascii():
+        return path
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _reason(error: BaseException) -> str:

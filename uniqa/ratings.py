@@ -1,5 +1,8 @@
 """Ratings tables: CSV, TSV, Parquet or JSON lines with one row per image, on any scale.
 
+Containers of photos (see `uniqa.containers`) that hold scores too are ratings tables as well; so
+is a folder of such containers, the shards of one dataset.
+
 Real tables are messy: columns have many names, file names come with spaces or without endings,
 scores are missing, some scales run backwards. This module takes what can be taken, says in plain
 sentences what it guessed (`RatingsTable.guessed`) and what it left out (`RatingsTable.dropped`),
@@ -9,16 +12,17 @@ and refuses with one clear line what it cannot use. A manifest is a valid rating
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from uniqa.containers import SEPARATOR, columns, exists, is_container, members, read_table
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import Scale, level_of
-from uniqa.photos import SUFFIXES
+from uniqa.photos import search
 from uniqa.splits import SPLITS, split_groups
 
 # First name that a table has wins; compared in lower case without spaces, dashes, underscores.
@@ -37,7 +41,15 @@ NAMES: dict[str, list[str]] = {
     "group": "group content scene reference ref ref_img ref_img_path source_image".split(),
     "split": "split set fold".split(),
     "scale": ["scale"],
+    "known": (
+        "distortion distortion_type dist_type distortion_name dist_name degradation corruption "
+        "attribute known"
+    ).split(),
 }
+
+_RENAMED_SPLITS = {
+    "training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test",
+}  # fmt: skip
 
 _USUAL_SCALES = ((0, 1), (1, 5), (0, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
 
@@ -48,8 +60,9 @@ class RatingsTable:
 
     `frame` has one row per image, in the table's order, with the columns `image` (absolute path
     as text), `name` (as written in the table), `mos` (own scale), `score` (unified, 0–1),
-    `level`, `std`, `votes` (NaN where unknown), `dataset`, `group`, `split` (empty where the
-    table gives none).
+    `level`, `std`, `votes` (NaN where unknown), `dataset`, `group`, `split` and `known` (a word
+    for a distortion or attribute that is known of the photo); the last two are empty where the
+    table gives none.
     """
 
     path: Path
@@ -57,6 +70,11 @@ class RatingsTable:
     scale: Scale
     guessed: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What the table is called in messages."""
+        return self.path.name
 
     def with_splits(self, seed: int = 0) -> pd.DataFrame:
         """`frame` with every empty split filled, group by group (see `split_groups`)."""
@@ -70,17 +88,45 @@ class RatingsTable:
         return frame
 
 
-def is_table(path: Path) -> bool:
-    """Whether a path's ending says that it is a table and not a photo."""
-    return _kind(path) is not None
+def is_table(path: Path, score_column: str | None = None) -> bool:
+    """Whether a path is a ratings table: by its ending, or a container of photos with scores.
+
+    Args:
+        path: a file or a `datasets` directory.
+        score_column: name of the scores, when they have an unusual one.
+
+    Raises:
+        InputError: a container that cannot be opened.
+    """
+    if is_container(path):
+        return has_scores(path, score_column)
+    return _kind(path) is not None and not path.is_dir()
+
+
+def has_scores(container: Path | str, score_column: str | None = None) -> bool:
+    """Whether a container of photos has a numeric column that is named like scores are.
+
+    Raises:
+        InputError: a container that cannot be opened.
+    """
+    names = {_plain(score_column)} if score_column else set(map(_plain, NAMES["mos"]))
+    return any(
+        number and bool(names.intersection((_plain(name), _leaf(name))))
+        for name, number in columns(container).items()
+    )
 
 
 def read_frame(path: Path) -> pd.DataFrame:
     """Read a table as it is, every cell of a text format as text.
 
+    A container, or a folder of rated containers, gives the photos' addresses as `image` and all
+    that it tells beside the pixels.
+
     Raises:
         InputError: no such file, an ending that is no table's, or a file that does not parse.
     """
+    if path.is_dir() or is_container(path):
+        return _read_containers(path, None)
     kind = _kind(path)
     if not path.is_file():
         raise InputError(f"no table at {path}", "Check the path")
@@ -88,7 +134,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is not a table", "Use .csv, .tsv, .parquet or .jsonl")
     try:
         if kind == "parquet":
-            return pd.read_parquet(path)
+            return _with_image_paths(pd.read_parquet(path))
         if kind == "json":
             return pd.read_json(path, lines=True, dtype=False)
         return _read_text(path, "\t" if kind == "tsv" else ",")
@@ -99,6 +145,43 @@ def read_frame(path: Path) -> pd.DataFrame:
     except (ValueError, OSError, pd.errors.ParserError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a table ({reason})") from error
+
+
+def _with_image_paths(frame: pd.DataFrame) -> pd.DataFrame:
+    """`datasets` writes photos that it did not embed as pairs of no bytes and a path."""
+    for column in frame.columns:
+        first = frame[column].iloc[0] if len(frame) else None
+        if isinstance(first, dict) and set(first) == {"bytes", "path"}:
+            frame[column] = [cell.get("path") if cell else None for cell in frame[column]]
+    return frame
+
+
+def _read_containers(path: Path, score_column: str | None) -> pd.DataFrame:
+    """A container's table, or one of all rated containers below a folder: shards of a dataset."""
+    path = path.absolute()
+    if is_container(path):
+        shards = [str(path)]
+    else:
+        shards = [one for one in search(path).containers if has_scores(one, score_column)]
+    if not shards:
+        raise InputError(
+            f"no ratings in the folder {path}", "Name a table, or a container of photos with scores"
+        )
+    frames: list[pd.DataFrame] = []
+    for shard in shards:
+        frame = read_table(shard)
+        if frames and set(frame.columns) != set(frames[0].columns):
+            raise InputError(
+                f"{shard} has other columns than {shards[0]}",
+                "Put every dataset into a folder of its own",
+            )
+        told = re.match(r"([a-z]+)[-_.\d]", Path(shard).name.lower())
+        if told and "split" not in frame.columns:
+            name = _RENAMED_SPLITS.get(told[1], told[1])
+            if name in SPLITS:
+                frame["split"] = name
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _read_text(path: Path, separator: str) -> pd.DataFrame:
@@ -140,34 +223,49 @@ def read_ratings(
     images_root: Path | None = None,
     scale: Scale | None = None,
     dataset: str | None = None,
+    known_column: str | None = None,
 ) -> RatingsTable:
     """Read a ratings table and make it regular.
 
     Args:
-        path: .csv, .tsv, .parquet, .jsonl (also gzipped text).
-        image_column, score_column: names; guessed (and said) when not given.
-        images_root: folder that image names are relative to; guessed when not given: the table's
-            own folder, or an ``images`` folder in it.
+        path: .csv, .tsv, .parquet, .jsonl (also gzipped text); a container of photos with scores
+            (.tar, .parquet, saved `datasets` directory), or a folder of such.
+        image_column, score_column: names; guessed (and said) when not given. A container's photos
+            are its members, whatever `image_column` says.
+        images_root: folder or container that image names are relative to; guessed when not given:
+            the table's own folder, or an ``images`` folder in it.
         scale: ends of the scale; guessed (and said) when not given.
         dataset: name of the dataset; the table's ``dataset`` column or its file name otherwise.
+        known_column: words for a distortion or attribute known of each photo; guessed (and said)
+            when not given, but never where they are numbers.
 
     Raises:
         InputError: unreadable, no usable column, or no usable row.
         UsageError: a named column that the table does not have.
     """
-    raw = read_frame(path)
+    inside = path.is_dir() or is_container(path)
+    raw = _read_containers(path, score_column) if inside else read_frame(path)
     if raw.empty:
         raise InputError(f"{path} has no rows")
     guessed: list[str] = []
-    columns = _choose_columns(path, raw, image_column, score_column, guessed)
+    named = {
+        "image": "image" if inside else image_column,
+        "mos": score_column,
+        "known": known_column,
+    }
+    columns = _choose_columns(path, raw, named, guessed)
     frame = pd.DataFrame({"name": raw[columns["image"]].astype(str).str.strip()})
     for number in ("mos", "std", "votes"):
         source = columns.get(number)
         frame[number] = pd.to_numeric(raw[source], errors="coerce") if source else float("nan")
     frame, dropped = _drop_unusable(path, raw, frame, columns)
     _check_numeric(path, frame, columns["mos"])
-    resolver = _Resolver(path, images_root, guessed)
-    images = [str(image) for image in resolver.resolve(frame["name"].tolist())]
+    if inside:
+        images = frame["name"].tolist()
+        # As addresses are told apart below the dataset, wherever it lies.
+        frame["name"] = _below(path, images)
+    else:
+        images = _Resolver(path, images_root, guessed).resolve(frame["name"].tolist())
     frame, merged = _merge_repeats(path, raw.loc[frame.index], frame.assign(image=images))
     dropped += merged
     raw = raw.loc[frame.index]
@@ -185,18 +283,19 @@ def read_ratings(
     group = _text(raw, columns.get("group"), "")
     frame["group"] = group.where(group != "", frame["name"])
     frame["split"] = _splits(path, _text(raw, columns.get("split"), ""))
+    frame["known"] = _text(raw, columns.get("known"), "")
     return RatingsTable(path, frame.reset_index(drop=True), scale, guessed, dropped)
 
 
 def _choose_columns(
     path: Path,
     raw: pd.DataFrame,
-    image_column: str | None,
-    score_column: str | None,
+    named: Mapping[str, str | None],
     guessed: list[str],
 ) -> dict[str, str]:
-    named = {"image": image_column, "mos": score_column}
     plain = {_plain(column): column for column in map(str, raw.columns)}
+    for column in map(str, raw.columns):
+        plain.setdefault(_leaf(column), column)
     columns: dict[str, str] = {}
     for meaning, names in NAMES.items():
         wanted = named.get(meaning)
@@ -208,9 +307,15 @@ def _choose_columns(
         found = next((plain[_plain(name)] for name in names if _plain(name) in plain), None)
         if found is None or (meaning == "group" and _is_fractional(raw[found])):
             continue
+        if meaning == "known" and _is_numeric(raw[found]):
+            guessed.append(
+                f"column '{found}' of {path.name} is not taken for distortions: it holds numbers, "
+                "which name none"
+            )
+            continue
         columns[meaning] = found
         if found != meaning:
-            what = "score" if meaning == "mos" else meaning
+            what = {"mos": "score", "known": "known distortion"}.get(meaning, meaning)
             guessed.append(f"column '{found}' of {path.name} is taken as the {what}")
     for meaning, option in (("image", "--image-column"), ("mos", "--score-column")):
         if meaning not in columns:
@@ -218,6 +323,12 @@ def _choose_columns(
             has = ", ".join(map(str, raw.columns))
             raise InputError(f"{path} has no {what} column (it has: {has})", f"Name it by {option}")
     return columns
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    """Whether all that a column says are numbers: a code such as 1 to 24 names nothing."""
+    told = column[column.notna() & (column.astype(str).str.strip() != "")]
+    return bool(pd.to_numeric(told, errors="coerce").notna().all())
 
 
 def _is_fractional(column: pd.Series[Any]) -> bool:
@@ -303,35 +414,51 @@ def _guess_scale(
 
 
 class _Resolver:
-    """Finds files for the names in a table."""
+    """Finds files, or photos in containers, for the names in a table."""
 
     def __init__(self, table: Path, images_root: Path | None, guessed: list[str]) -> None:
-        if images_root is not None and not images_root.is_dir():
+        if images_root is not None and not (images_root.is_dir() or is_container(images_root)):
             raise InputError(f"no folder at {images_root}", "Check --images-root")
         here = table.resolve().parent
         self.roots = [images_root.resolve()] if images_root else [here, here / "images"]
         self.told = images_root is not None
         self.guessed = guessed
 
-    def resolve(self, names: Sequence[str]) -> list[Path]:
+    def resolve(self, names: Sequence[str]) -> list[str]:
+        if self.told and is_container(self.roots[0]):
+            return self._in_container(self.roots[0], names)
         sample = names[:: max(1, len(names) // 50)]
         hits = {r: sum(self._find(r, name) is not None for name in sample) for r in self.roots}
         root = max(self.roots, key=lambda candidate: hits[candidate])
         if not self.told and root != self.roots[0]:
             self.guessed.append(f"image names are relative to {root}")
         missing = [name for name in sample if self._find(root, name) is None]
-        stems: dict[str, Path] = {}
+        stems: dict[str, str] = {}
         if missing and root.is_dir():
             # Names without an ending: look the files up once, by the name before the last dot.
-            for file in sorted(root.rglob("*")):
-                if file.suffix.lower() in SUFFIXES:
-                    stems.setdefault(str(file.relative_to(root).with_suffix("")), file)
-        return [self._find(root, name) or stems.get(name) or root / name for name in names]
+            for file in search(root, inside=False).photos:
+                relative = Path(file).relative_to(root)
+                stems.setdefault(str(relative.with_suffix("")), file)
+        return [self._find(root, n) or stems.get(n) or str(root / n) for n in names]
 
     @staticmethod
-    def _find(root: Path, name: str) -> Path | None:
+    def _find(root: Path, name: str) -> str | None:
         path = root / name
-        return path if path.is_file() else None
+        return str(path) if exists(path) else None
+
+    @staticmethod
+    def _in_container(container: Path, names: Sequence[str]) -> list[str]:
+        inside = {one.split(SEPARATOR, 1)[1]: one for one in members(container)}
+        stems = {name.rpartition(".")[0]: one for name, one in inside.items()}
+        missing = f"{container}{SEPARATOR}"
+        return [inside.get(n) or stems.get(n) or missing + n for n in names]
+
+
+def _below(path: Path, addresses: Sequence[str]) -> list[str]:
+    """Addresses as they read in the dataset's own folder."""
+    own = path.absolute()
+    start = len(str(own.parent if is_container(own) else own).rstrip("/")) + 1
+    return [address[start:] for address in addresses]
 
 
 def _text(raw: pd.DataFrame, column: str | None, default: str) -> pd.Series[str]:
@@ -342,9 +469,7 @@ def _text(raw: pd.DataFrame, column: str | None, default: str) -> pd.Series[str]
 
 
 def _splits(path: Path, split: pd.Series[str]) -> pd.Series[str]:
-    renamed = split.str.lower().replace(
-        {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
-    )
+    renamed = split.str.lower().replace(_RENAMED_SPLITS)
     unknown = sorted(set(renamed) - {*SPLITS, ""})
     if unknown:
         raise InputError(
@@ -362,6 +487,11 @@ def _kind(path: Path) -> str | None:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_\-]+", "", name).lower()
+
+
+def _leaf(name: str) -> str:
+    """The last part of a nested name: ``mos`` of ``ratings.mos``."""
+    return _plain(name.rpartition(".")[2])
 
 
 def _stem(path: Path) -> str:

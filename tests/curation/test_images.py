@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from curation.images import ImageStep, Prepared, Unusable, collect_images, failure_id
 from uniqa.errors import InputError
 from uniqa.photos import Photo, image_id_of
+from uniqa.ratings import read_ratings
 
 
 def kill_if_square(photo: Photo) -> int:
@@ -27,7 +29,7 @@ def test_inputs_are_sorted_into_photos_and_tables(
     table = tmp_path / "scores.csv.gz"
     table.write_bytes(b"")
     photos, tables = collect_images([tmp_path / "in", a, odd, table])
-    assert photos == [b, a, odd]
+    assert photos == [str(b), str(a), str(odd)]
     assert tables == [table]
 
 
@@ -36,7 +38,7 @@ def test_relative_inputs_become_absolute(
 ) -> None:
     photo = make_photo(tmp_path / "in" / "a.png")
     monkeypatch.chdir(tmp_path)
-    assert collect_images([Path("in"), Path("in/a.png")]) == ([photo], [])
+    assert collect_images([Path("in"), Path("in/a.png")]) == ([str(photo)], [])
 
 
 def test_inputs_that_hold_nothing_are_refused(tmp_path: Path) -> None:
@@ -80,3 +82,114 @@ def test_no_photo_starts_no_process() -> None:
 
 def test_a_failures_key_is_its_path() -> None:
     assert failure_id("/a.jpg") == failure_id("/a.jpg") != failure_id("/b.jpg")
+
+
+def hang_if_square(photo: Photo) -> int:
+    """A decoder that never comes back, deep in C, where no Python signal handler runs."""
+    if photo.width == photo.height:
+        _hold_everything()
+    return photo.width
+
+
+def _hold_everything() -> None:
+    import ctypes
+
+    ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock, as decoders do
+
+
+def fail_if_square(photo: Photo) -> int:
+    return 30 // (photo.width - photo.height)
+
+
+def test_a_photo_that_hangs_its_reader_costs_itself_alone(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    good = [str(make_photo(tmp_path / f"{i}.png", seed=i, size=(60, 30))) for i in range(5)]
+    stuck = str(make_photo(tmp_path / "stuck.png", size=(40, 40)))
+    batches = [good[:2], [good[2], stuck], [good[3]], [good[4]]]
+    with ImageStep(hang_if_square, 0, workers=2, seconds=2) as step:
+        windows = list(step.windows(batches))
+    flat = [item for window in windows for item in window]
+    assert [item.path for item in flat] == [path for batch in batches for path in batch]
+    assert [type(item) for item in flat if item.path != stuck] == [Prepared] * 5
+    hung = flat[3]
+    assert isinstance(hung, Unusable)
+    assert (hung.kind, hung.permanent) == ("hung_reader", False)
+    assert "more than 2 seconds" in hung.message
+
+
+def test_later_windows_outlive_a_killer(tmp_path: Path, make_photo: Callable[..., Path]) -> None:
+    """The pool that replaces a broken one must not be taken for it."""
+    paths = []
+    for number in range(12):
+        size = (40, 40) if number in (1, 6) else (60, 30)
+        paths.append(str(make_photo(tmp_path / f"{number:02}.png", seed=number, size=size)))
+    with ImageStep(kill_if_square, 0, workers=1) as step:
+        windows = list(step.windows([[path] for path in paths]))
+    kinds = [type(window[0]) for window in windows]
+    assert [at for at, kind in enumerate(kinds) if kind is Unusable] == [1, 6]
+
+
+def test_what_cannot_be_prepared_is_a_failure_and_not_the_end(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    paths = [
+        str(make_photo(tmp_path / "a.png", size=(40, 40))),
+        str(make_photo(tmp_path / "b.png", size=(60, 40))),
+    ]
+    with ImageStep(fail_if_square, 0, workers=1) as step:
+        odd, good = next(step.windows([paths]))
+    assert isinstance(good, Prepared)
+    assert isinstance(odd, Unusable)
+    assert odd.kind == "unprepared"
+    assert "ZeroDivisionError" in odd.message
+
+
+def test_containers_are_photos_or_tables(tmp_path: Path, make_photo: Callable[..., Path]) -> None:
+    make_photo(tmp_path / "a.png")
+    with tarfile.open(tmp_path / "plain.tar", "w") as tar:
+        tar.add(tmp_path / "a.png", "in/a.png")
+    for name in ("one.tar", "two.tar"):
+        (tmp_path / "rated").mkdir(exist_ok=True)
+        (tmp_path / "a.json").write_text('{"mos": 3.5}')
+        with tarfile.open(tmp_path / "rated" / name, "w") as tar:
+            tar.add(tmp_path / "a.png", "1.png")
+            tar.add(tmp_path / "a.json", "1.json")
+    address = f"{tmp_path}/plain.tar::in/a.png"
+    assert collect_images([tmp_path / "plain.tar"]) == ([address], [])
+    rated = tmp_path / "rated"
+    assert collect_images([rated / "one.tar"]) == ([], [rated / "one.tar"])
+    # The shards of one dataset are one table: their scale and splits belong together.
+    photos = [f"{tmp_path}/a.png", address]
+    assert collect_images([tmp_path, tmp_path / "plain.tar"]) == (photos, [tmp_path])
+    assert collect_images([rated / "one.tar"], "beauty") == ([f"{rated}/one.tar::1.png"], [])
+    table = read_ratings(tmp_path)
+    assert table.frame["image"].tolist() == [f"{rated}/{n}.tar::1.png" for n in ("one", "two")]
+    assert table.frame["name"].tolist() == ["rated/one.tar::1.png", "rated/two.tar::1.png"]
+
+
+@pytest.mark.parametrize("name", ["shard.tar.gz", "photos.zip"])
+def test_packed_archives_are_refused_with_a_remedy(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    for item in (tmp_path, tmp_path / name):
+        with pytest.raises(InputError, match="npack") as caught:
+            collect_images([item])
+        assert name in str(caught.value)
+        assert "make" in str(caught.value)
+
+
+def test_photos_in_containers_go_through_the_step(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        for number in range(3):
+            path = make_photo(tmp_path / f"{number}.png", seed=number)
+            tar.add(path, path.name)
+    photos, _ = collect_images([tmp_path / "shard.tar"])
+    with ImageStep(attrgetter("width"), 0, workers=1) as step:
+        items = next(step.windows([[*photos, f"{tmp_path}/shard.tar::gone.png"]]))
+    for number, item in enumerate(items[:3]):
+        assert isinstance(item, Prepared)
+        assert item.image_id == image_id_of(tmp_path / f"{number}.png")
+    assert isinstance(items[3], Unusable)
+    assert (items[3].kind, items[3].permanent) == ("unreadable", False)
