@@ -71,6 +71,16 @@ class TaskPrompts:
         """Cues that are asked when the user names none."""
         return [cue.name for cue in self.all_cues.values() if cue.default]
 
+    def wordings(self, cue: str) -> list[dict[str, Any]]:
+        """Every wording of a cue, with its form and index, for tables and JSON."""
+        asked = self.all_cues[cue]
+        return [
+            {"cue": cue, "form": form, "index": index, "wording": text}
+            | ({"answer_start": asked.answer_start} if asked.answer_start else {})
+            for form, texts in (("guided", asked.guided), ("unguided", asked.unguided))
+            for index, text in enumerate(texts)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
@@ -263,6 +273,42 @@ class PromptLibrary:
             temperature=asked.temperature,
             exemplars=exemplars,
         )
+
+    def named(self, name: str) -> tuple[str, list[str]]:
+        """Task and cues of a name: ``quality/sharpness``, or ``quality`` for all its cues.
+
+        Raises:
+            UsageError: no such task or cue; the nearest one is named.
+        """
+        task, sign, cue = name.partition("/")
+        if name in self.tasks:
+            return name, list(self.tasks[name].all_cues)
+        if sign and task in self.tasks and cue in self.tasks[task].all_cues:
+            return task, [cue]
+        known = [f"{task}/{cue}" for task, one in self.tasks.items() for cue in one.all_cues]
+        raise UsageError(f"unknown prompt '{name}'", nearest(name, [*self.tasks, *known]))
+
+    def overview(self) -> list[dict[str, Any]]:
+        """One row per task and cue, for tables and JSON."""
+        return [
+            {
+                "task": task,
+                "cue": cue.name,
+                "default": cue.default,
+                "kind": cue.kind,
+                "guided": len(cue.guided),
+                "unguided": len(cue.unguided),
+                "temperature": cue.temperature,
+                "answer_start": cue.answer_start,
+            }
+            for task, prompts in self.tasks.items()
+            for cue in prompts.all_cues.values()
+        ]
+
+    def exemplar_question(self, task: str) -> str:
+        """What exemplars answer: one wording per task, so that they are the same for all cues."""
+        cues = self._task(task).cues
+        return (cues.get("overall") or next(iter(cues.values()))).unguided[0]
 
     def _task(self, task: str) -> TaskPrompts:
         if task not in self.tasks:
