@@ -64,9 +64,20 @@ def _options(
 @app.command()
 def generate(
     images: Annotated[
-        list[Path], typer.Argument(help="Folders, photos, or ratings tables.", show_default=False)
-    ],
-    corpus: CorpusOption = DEFAULT_CORPUS,
+        list[Path] | None,
+        typer.Argument(
+            help="Folders, photos, ratings tables, Parquet files or datasets directories with "
+            "images in them, WebDataset tars.",
+            show_default=False,
+        ),
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="The corpus, a DuckDB file.", show_default=str(DEFAULT_CORPUS)),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Run file (YAML); options given here win over it.")
+    ] = None,
     ratings: Annotated[
         Path | None,
         typer.Option(help="Ratings table (CSV, TSV, Parquet, JSON lines), one row per image."),
@@ -76,6 +87,10 @@ def generate(
     ] = "",
     image_column: Annotated[str | None, typer.Option(help="Column with the image names.")] = None,
     score_column: Annotated[str | None, typer.Option(help="Column with the MOS.")] = None,
+    known_column: Annotated[
+        str | None,
+        typer.Option(help="Column that names a known distortion or attribute, told in prompts."),
+    ] = None,
     images_root: Annotated[
         Path | None, typer.Option(help="Folder that the table's image names are relative to.")
     ] = None,
@@ -99,85 +114,162 @@ def generate(
         list[str] | None,
         typer.Option(help="What to ask about (repeat).", show_default="each task's defaults"),
     ] = None,
-    n: Annotated[int, typer.Option("--n", min=1, help="Captions per photo, model and cue.")] = 1,
-    temperature: Annotated[float, typer.Option(min=0.0, max=5.0, help="0 is greedy.")] = 0.7,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Upper bound for one caption.")] = 160,
-    seed: SeedOption = 0,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with prompt templates of your own.", show_default="the shipped ones"
+        ),
+    ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(min=0, max=32, help="Exemplars shown before each question.", show_default="0"),
+    ] = None,
+    exemplars: Annotated[
+        Path | None,
+        typer.Option(
+            help="Bank of exemplars (YAML or JSON lines).",
+            show_default="drawn from rated images of the corpus",
+        ),
+    ] = None,
+    exemplar_sets: Annotated[
+        int | None,
+        typer.Option(min=1, help="Sets of exemplars, to spread style.", show_default="4"),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", min=1, help="Captions per photo, model and cue.", show_default="1"),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, max=5.0, help="0 is greedy.", show_default="0.7")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Share of the most likely words.", show_default="0.95")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Upper bound for one caption.", show_default="160")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Another seed, other wordings, samples and splits.", show_default="0"),
+    ] = None,
     guided: Annotated[
-        bool, typer.Option(help="Tell models the rated level of photos in the train split.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--guided/--no-guided",
+            help="Tell models the rated level of photos in the train split.",
+            show_default="guided",
+        ),
+    ] = None,
+    on_existing: Annotated[
+        str | None,
+        typer.Option(
+            help="Captions there already for photo, model and cue: skip, add or replace.",
+            show_default="skip",
+        ),
+    ] = None,
     engine: Annotated[
         str,
-        typer.Option(help="What runs models: vllm, transformers, or auto (vllm if installed)."),
+        typer.Option(
+            help="What runs models: vllm, transformers, server, or auto (vllm if installed)."
+        ),
     ] = "auto",
     engine_option: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE for the engine, for example max_model_len=4096 (repeat)."),
     ] = None,
+    url: Annotated[
+        str, typer.Option(help="OpenAI-compatible server, for example http://host:8000/v1.")
+    ] = "",
+    gpus: Annotated[
+        str,
+        typer.Option(help="One engine per GPU: all, a number, or indices like 0,2."),
+    ] = "",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that read photos.", show_default="cores")
     ] = None,
     max_failure_rate: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Exit with 1 if more than this share fails.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Exit with 1 if more than this share fails.", show_default="0.1"
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be made, and make nothing.")
+        bool,
+        typer.Option("--dry-run", help="Say what would be made and how long it takes; make none."),
     ] = False,
+    probe: Annotated[
+        bool, typer.Option(help="In a dry run, ask each model about ten photos.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Describe photos with models and store every caption and failure in the corpus.
 
     A run that was stopped goes on where it was: repeat the same command.
     """
-    from curation.command import GenerateOptions, run_generate
+    from curation.command import run_generate
+    from curation.config import merge_config
     from curation.engines import ENGINES
+    from curation.tables import generate_tables
 
-    options = GenerateOptions(
-        images=images,
-        corpus=corpus,
-        ratings=ratings,
-        ratings_task=_one_of(ratings_task, TASKS, "--ratings-task") if ratings_task else "",
-        image_column=image_column,
-        score_column=score_column,
-        images_root=images_root,
-        scale=Scale.parse(scale) if scale else None,
-        dataset=dataset,
+    wanted = merge_config(
+        config,
+        images=images or [],
+        source={
+            "ratings": ratings,
+            "ratings_task": ratings_task and _one_of(ratings_task, TASKS, "--ratings-task"),
+            "image_column": image_column,
+            "score_column": score_column,
+            "known_column": known_column,
+            "images_root": images_root,
+            "scale": Scale.parse(scale) if scale else None,
+            "dataset": dataset,
+        },
         models=model or [],
-        tasks=[_one_of(name, TASKS, "--task") for name in task or TASKS],
-        cues=cue or [],
-        samples=n,
-        temperature=temperature,
-        max_tokens=max_tokens,
-        seed=seed,
-        guided=guided,
-        engine=_one_of(engine, ENGINES, "--engine"),
-        engine_options=_engine_options(engine_option or []),
-        workers=workers,
-        dry_run=dry_run,
+        every_model={"url": url, "gpus": gpus},
+        run={
+            "corpus": corpus,
+            "prompts": prompts,
+            "tasks": tuple(_one_of(name, TASKS, "--task") for name in task or ()),
+            "cues": tuple(cue or ()),
+            "n": n,
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_tokens": max_tokens,
+            "seed": seed,
+            "guided": guided,
+            "shots": shots,
+            "exemplars": exemplars,
+            "exemplar_sets": exemplar_sets,
+            "on_existing": on_existing,
+            "workers": workers,
+            "max_failure_rate": max_failure_rate,
+        },
     )
+    options = _engine_options(engine_option or [])
     with draining() as should_stop:
-        results = run_generate(options, should_stop)
+        results = run_generate(
+            wanted,
+            should_stop,
+            engine=_one_of(engine, ENGINES, "--engine"),
+            engine_options=options,
+            dry_run=dry_run,
+            probe_photos=probe,
+        )
     if as_json:
         print_json([result.as_dict() for result in results])
     else:
-        columns = ["model", "photos", "wanted", "there before", "to make" if dry_run else "made"]
-        numbers = [*columns[1:], "failed", "photos failed"]
-        print_table(
-            "Plan (nothing was made)" if dry_run else "Captions",
-            ["model", *numbers],
-            [result.as_row(dry_run) for result in results],
-            right=numbers,
-        )
+        for title, columns, rows in generate_tables(results, dry_run=dry_run):
+            print_table(title, columns, rows, right=columns[1:])
     if should_stop():
         say("Stopped. Everything finished is stored; repeat the command to go on.")
         raise typer.Exit(130)
     for result in results:
-        if result.failure_rate > max_failure_rate:
+        if result.failure_rate > wanted.max_failure_rate:
             raise TooManyFailuresError(
                 f"{result.failure_rate:.0%} of {result.model}'s work failed, more than "
-                f"{max_failure_rate:.0%}",
+                f"{wanted.max_failure_rate:.0%}",
                 f'See: uniqa-curate sql "SELECT stage, kind, path, message FROM failures" '
-                f"--corpus {corpus}",
+                f"--corpus {wanted.corpus}",
             )
 
 
@@ -202,10 +294,10 @@ def refine(
 
     _must_exist(corpus)
     with Corpus(corpus, write=True) as store, progress() as bar:
-        total = store.value("SELECT count(*) FROM captions")
+        total = store.value("SELECT count(*) FROM current_captions")
         if not total:
             raise InputError(f"{corpus} holds no captions", "Run uniqa-curate generate first")
-        texts = store.value("SELECT count(DISTINCT text) FROM captions")
+        texts = store.value("SELECT count(DISTINCT text) FROM current_captions")
         run_id = store.begin_run("refine", 0, {"encoder": encoder, "similarity": similarity})
         embedding = bar.add_task("embedding", total=texts, note="")
         refining = bar.add_task("signals", total=total, note="")
@@ -273,7 +365,7 @@ def filter_command(
         if not store.value("SELECT count(*) FROM signals"):
             raise InputError(f"{corpus} holds no signals", "Run uniqa-curate refine first")
         unrefined = store.value(
-            "SELECT count(*) FROM captions ANTI JOIN signals USING (caption_id)"
+            "SELECT count(*) FROM current_captions ANTI JOIN signals USING (caption_id)"
         )
         if unrefined:
             warn(f"{unrefined:,} captions have no signals yet; run uniqa-curate refine again")

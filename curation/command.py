@@ -1,63 +1,45 @@
-"""What ``uniqa-curate generate`` does, from options to results: inputs, ratings, models in turn."""
+"""What ``uniqa-curate generate`` does, from a run's configuration to results: models in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from curation.bottleneck import Bottleneck, Seconds, bottleneck
+from curation.config import RunConfig
 from curation.corpus import Corpus
 from curation.engines import default_models, make_engine
-from curation.engines.base import Engine, Sampling
+from curation.engines.base import Engine
+from curation.engines.spec import ModelSpec
+from curation.exemplars import ExemplarSets
+from curation.existing import resumed_runs
 from curation.generate import Counts, Generation
-from curation.images import collect_images
+from curation.incontext import exemplars_of
+from curation.inputs import Inputs, read_inputs
 from curation.plan import Plan, Rated
+from curation.preflight import Probe, probe
 from curation.prompts import PromptLibrary
-from curation.ratings import known_splits, rated_photos
-from uniqa.console import progress, say, warn
-from uniqa.errors import InputError
-from uniqa.levels import Scale
-from uniqa.ratings import RatingsTable, read_ratings
+from curation.ratings import known_splits
+from curation.showing import Display
+from uniqa.console import people, say, warn
+from uniqa.errors import UsageError
 
-
-@dataclass(frozen=True)
-class GenerateOptions:
-    """The options of ``generate``, checked for form but not yet against files.
-
-    Without `models`, those of `default_models` are used.
-    """
-
-    images: Sequence[Path]
-    corpus: Path
-    ratings: Path | None
-    ratings_task: str
-    image_column: str | None
-    score_column: str | None
-    images_root: Path | None
-    scale: Scale | None
-    dataset: str | None
-    models: Sequence[str]
-    tasks: Sequence[str]
-    cues: Sequence[str]
-    samples: int
-    temperature: float
-    max_tokens: int
-    seed: int
-    guided: bool
-    engine: str
-    engine_options: dict[str, Any]
-    workers: int | None
-    dry_run: bool
+Ratings = Mapping[str, tuple[Rated, ...]]
 
 
 @dataclass(frozen=True)
 class ModelResult:
-    """What one model did in a run."""
+    """What one model did in a run; or, after a dry run, would have to do."""
 
     model: str
     counts: Counts
-    failures: dict[str, int]
+    failures: dict[str, int] = field(default_factory=dict)
+    seconds: Seconds | None = None
+    limit: Bottleneck | None = None
+    probe: Probe | None = None
 
     @property
     def failure_rate(self) -> float:
@@ -67,196 +49,234 @@ class ModelResult:
         photos = counts.photos_failed / max(1, counts.photos)
         return max(captions, photos)
 
-    def as_row(self, dry_run: bool) -> tuple[object, ...]:
-        """For a table: model, photos, wanted, there before, made or to make, failures."""
+    @property
+    def cache_hits(self) -> float | None:
+        """Share of the prompts' tokens that came from the prefix cache; None where unknown."""
         counts = self.counts
-        made = counts.wanted - counts.resumed if dry_run else counts.made
-        numbers = (counts.photos, counts.wanted, counts.resumed, made, counts.failed)
-        return (self.model, *(f"{number:,}" for number in (*numbers, counts.photos_failed)))
+        return counts.cached_tokens / counts.prompt_tokens if counts.prompt_tokens else None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"model": self.model, **asdict(self.counts), "failures": self.failures}
+        told: dict[str, Any] = {"model": self.model, **asdict(self.counts)}
+        told["failures"] = self.failures
+        if self.seconds is not None:
+            told["seconds"] = {k: round(v, 2) for k, v in asdict(self.seconds).items()}
+            told["prefix_cache_hits"] = self.cache_hits
+        if self.limit is not None:
+            told["bottleneck"] = self.limit.as_dict()
+        if self.probe is not None:
+            told["probe"] = self.probe.as_dict()
+            told["seconds_needed"] = round(self.probe.seconds_for(self.counts.missing))
+        return told
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all models of a run share."""
+
+    config: RunConfig
+    engine: str
+    engine_options: Mapping[str, Any]
+    library: PromptLibrary
+    inputs: Inputs
+    ratings: Ratings
+
+    def plan(self, spec: ModelSpec, exemplars: Mapping[str, ExemplarSets]) -> Plan:
+        """What is wanted of one model."""
+        config = self.config
+        return Plan(
+            tasks=config.tasks,
+            cues={name: self.library.cues(name, config.cues) for name in config.tasks},
+            library=self.library,
+            sampling=spec.sampling(config.sampling),
+            seed=config.seed,
+            samples=config.n if spec.n is None else spec.n,
+            guided=config.guided,
+            ratings=self.ratings,
+            exemplars=exemplars,
+        )
+
+    def shots(self, spec: ModelSpec) -> int:
+        """Exemplars that a model is shown."""
+        return self.config.shots if spec.shots is None else spec.shots
+
+    def start(self, spec: ModelSpec, number: int) -> Engine:
+        """The model's engine; nothing is loaded yet."""
+        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(spec.id).name)
+        corpus = self.config.corpus
+        log = corpus.with_name(f"{corpus.stem}.logs") / f"vllm-{number}-{safe}.log"
+        return make_engine(
+            spec,
+            engine=self.engine,
+            engine_options=self.engine_options,
+            shots=self.shots(spec),
+            log=log.absolute(),
+        )
 
 
 def run_generate(
-    options: GenerateOptions, should_stop: Callable[[], bool] = lambda: False
+    config: RunConfig,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    engine: str = "auto",
+    engine_options: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+    probe_photos: bool = True,
 ) -> list[ModelResult]:
     """Run every model over the plan, one after the other.
+
+    Args:
+        config: what to do.
+        should_stop: asked after every window.
+        engine, engine_options: for models that name none, as for `make_engine`.
+        dry_run: plan and probe, and make nothing.
+        probe_photos: whether a dry run asks the models about a few photos.
 
     Raises:
         UniqaError: inputs, options, corpus or an engine that cannot be used.
     """
-    library = PromptLibrary()
-    library.check_cues(options.tasks, options.cues)
-    paths, tables = _inputs(options)
-    if not options.models:
-        models, why = default_models(options.engine)
+    library = PromptLibrary(config.prompts)
+    library.check_cues(config.tasks, config.cues)
+    inputs = read_inputs(config.sources, config.tasks)
+    if not config.models:
+        names, why = default_models(engine)
         say(why)
-        # Into the options, so that the run's row names the models that it used.
-        options = replace(options, models=models)
-    engines = [
-        make_engine(model, **_engine_settings(model, options, number))
-        for number, model in enumerate(options.models)
-    ]
-    if options.dry_run and not options.corpus.is_file():
+        # Into the configuration, so that the run's row names the models that it used.
+        config = replace(config, models=tuple(ModelSpec(id=name) for name in names))
+    _check_twice(config.models)
+    run = _Run(config, engine, engine_options or {}, library, inputs, {})
+    engines = [run.start(spec, number) for number, spec in enumerate(config.models)]
+    if dry_run and not config.corpus.is_file():
         # Nothing to compare with, and a dry run leaves nothing behind.
-        return [_fresh(engine, _plan(options, library, tables, {}), paths) for engine in engines]
-    with Corpus(options.corpus, write=not options.dry_run) as corpus:
-        plan = _plan(options, library, tables, known_splits(corpus))
-        if options.dry_run:
-            return [_missing(corpus, engine, plan, paths) for engine in engines]
-        run_id = corpus.begin_run("generate", options.seed, asdict(options))
-        results: list[ModelResult] = []
-        outcome = "failed"
+        run = replace(run, ratings=inputs.rated(seed=config.seed, known={}))
+        return [_dry(run, None, *pair, probe_photos) for pair in _pairs(config, engines)]
+    with Corpus(config.corpus, write=not dry_run) as corpus:
+        ratings = inputs.rated(seed=config.seed, known=known_splits(corpus))
+        run = replace(run, ratings=ratings)
+        if dry_run:
+            return [_dry(run, corpus, *pair, probe_photos) for pair in _pairs(config, engines)]
+        return _all_models(run, corpus, engines, should_stop)
+
+
+def _pairs(config: RunConfig, engines: Sequence[Engine]) -> list[tuple[ModelSpec, Engine]]:
+    return list(zip(config.models, engines, strict=True))
+
+
+def _check_twice(models: Sequence[ModelSpec]) -> None:
+    for number, spec in enumerate(models):
+        if spec in models[:number]:
+            raise UsageError(f"the model '{spec.id}' is named twice with the same settings")
+
+
+def _all_models(
+    run: _Run, corpus: Corpus, engines: Sequence[Engine], should_stop: Callable[[], bool]
+) -> list[ModelResult]:
+    config = run.config
+    told = json.loads(json.dumps(asdict(config), default=str))
+    resumed = resumed_runs(corpus, told) if config.on_existing == "add" else []
+    run_id = corpus.begin_run("generate", config.seed, told)
+    results: list[ModelResult] = []
+    outcome = "failed"
+    try:
+        for spec, engine in _pairs(config, engines):
+            results.append(_one_model(run, corpus, spec, engine, run_id, resumed, should_stop))
+            if should_stop():
+                break
+        outcome = "interrupted" if should_stop() else "done"
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        counts = {f"{n}:{result.model}": result.as_dict() for n, result in enumerate(results)}
+        corpus.finish_run(run_id, outcome, counts)
+    return results
+
+
+def _one_model(
+    run: _Run,
+    corpus: Corpus,
+    spec: ModelSpec,
+    engine: Engine,
+    run_id: str,
+    resumed: Sequence[str],
+    should_stop: Callable[[], bool],
+) -> ModelResult:
+    config, paths = run.config, run.inputs.paths
+    # Only now: the captions of a model before may serve this one as exemplars.
+    shown = exemplars_of(
+        corpus, config, run.library, run.shots(spec) if engine.listens else 0, run_id
+    )
+    with Display(engine.model) as display:
+        generation = Generation(
+            corpus,
+            engine,
+            run.plan(spec, shown),
+            run_id,
+            lambda captions: display.advance(captions, generation),
+            should_stop,
+            on_existing=config.on_existing,
+            resumed=resumed,
+            max_failure_rate=config.max_failure_rate,
+        )
+        display.expect(len(paths) * generation.per_photo)
         try:
-            for engine in engines:
-                results.append(
-                    _run_engine(corpus, engine, plan, paths, run_id, options.workers, should_stop)
-                )
-                if should_stop():
-                    break
-            outcome = "interrupted" if should_stop() else "done"
-        except KeyboardInterrupt:
-            outcome = "interrupted"
-            raise
+            generation.run(paths, config.workers)
         finally:
-            counts = {result.model: result.as_dict() for result in results}
-            corpus.finish_run(run_id, outcome, counts)
-        return results
-
-
-def _inputs(options: GenerateOptions) -> tuple[list[str], list[RatingsTable]]:
-    photos, table_paths = collect_images(options.images)
-    tables = [_read_table(options, path) for path in table_paths]
-    paths = {str(path) for path in photos}
-    for table in tables:
-        paths.update(table.frame["image"])
-    lost = [path for table in tables for path in table.frame["image"] if not Path(path).is_file()]
-    if lost and len(lost) == len(paths):
-        raise InputError(
-            f"none of the {len(lost):,} images named is there (first: {lost[0]})",
-            "Check --images-root and --image-column",
-        )
-    if lost:
-        warn(f"{len(lost):,} of {len(paths):,} images are not there (first: {lost[0]})")
-    if options.ratings is not None:
-        ratings = _read_table(options, options.ratings, paths)
-        unmatched = len(paths) - len(paths.intersection(ratings.frame["image"]))
-        if unmatched == len(paths):
-            raise InputError(
-                f"no image in {options.ratings} is among the {len(paths):,} photos",
-                "Check --images-root and --image-column",
-            )
-        if unmatched:
-            say(f"{unmatched:,} of {len(paths):,} photos have no rating and get unguided prompts")
-        tables.append(ratings)
-    return sorted(paths), tables
-
-
-def _read_table(
-    options: GenerateOptions, path: Path, photos: set[str] | None = None
-) -> RatingsTable:
-    roots: list[Path | None] = [options.images_root]
-    if photos is not None and options.images_root is None:
-        # The table may stand elsewhere: its names are then relative to the folders given.
-        roots += [folder for folder in options.images if folder.is_dir()]
-    best: tuple[int, RatingsTable] | None = None
-    for root in roots:
-        table = read_ratings(
-            path,
-            image_column=options.image_column,
-            score_column=options.score_column,
-            images_root=root,
-            scale=options.scale,
-            dataset=options.dataset,
-        )
-        hits = len(photos.intersection(table.frame["image"])) if photos else 0
-        if best is None or hits > best[0]:
-            best = (hits, table)
-    assert best is not None
-    table = best[1]
-    for guess in table.guessed:
-        say(f"guessed: {guess}")
-    for dropped in table.dropped:
-        warn(f"{path.name}: {dropped}")
-    return table
-
-
-def _plan(
-    options: GenerateOptions,
-    library: PromptLibrary,
-    tables: Sequence[RatingsTable],
-    known: dict[tuple[str, str], str],
-) -> Plan:
-    task = options.ratings_task or (options.tasks[0] if len(options.tasks) == 1 else "quality")
-    if tables and not options.ratings_task and len(options.tasks) > 1:
-        say(f"guessed: the ratings speak about {task} (set it by --ratings-task)")
-    ratings: dict[str, Rated] = {}
-    for table in tables:
-        ratings |= rated_photos(table, task, seed=options.seed, known=known)
-    return Plan(
-        tasks=options.tasks,
-        cues={name: library.cues(name, options.cues) for name in options.tasks},
-        library=library,
-        sampling=Sampling(temperature=options.temperature, max_tokens=options.max_tokens),
-        seed=options.seed,
-        samples=options.samples,
-        guided=options.guided,
-        ratings=ratings,
+            engine.close()
+            _tell(generation)
+    if run.ratings:
+        generation.store_ratings(paths)
+    limit = None
+    if generation.counts.made:
+        limit = bottleneck(generation.seconds, engine=engine.name)
+        say(f"{engine.model}: {_pace(generation)}; {limit}")
+    return ModelResult(
+        engine.model, generation.counts, dict(generation.failures), generation.seconds, limit
     )
 
 
-def _engine_settings(model: str, options: GenerateOptions, number: int) -> dict[str, Any]:
-    if model == "measured":
-        return {}
-    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(model).name)
-    log = options.corpus.with_name(f"{options.corpus.stem}.logs") / f"vllm-{number}-{safe}.log"
-    return {
-        "engine": options.engine,
-        "engine_options": options.engine_options,
-        "log": log.absolute(),
-    }
-
-
-def _run_engine(
-    corpus: Corpus,
-    engine: Engine,
-    plan: Plan,
-    paths: Sequence[str],
-    run_id: str,
-    workers: int | None,
-    should_stop: Callable[[], bool],
-) -> ModelResult:
-    with progress() as bar:
-        shown = bar.add_task(f"{engine.model}: photos", total=len(paths), note="")
-
-        def advance(photos: int, note: str) -> None:
-            bar.update(shown, advance=photos)
-            if note:
-                bar.update(shown, note=note)
-
-        generation = Generation(corpus, engine, plan, run_id, advance, should_stop)
-        try:
-            generation.run(paths, workers)
-        finally:
-            engine.close()
-    if plan.ratings:
-        generation.store_ratings(paths)
+def _tell(generation: Generation) -> None:
     for complaint in generation.complaints:
         warn(complaint)
     untold = sum(generation.failures.values()) - len(generation.complaints)
     if untold:
         warn(f"{untold:,} more failed now or before; all are rows of the table failures")
-    return ModelResult(engine.model, generation.counts, dict(generation.failures))
+    if generation.counts.truncated:
+        warn(
+            f"{generation.counts.truncated:,} of {generation.counts.made:,} captions of "
+            f"{generation.engine.model} were cut off by --max-tokens; they are marked as truncated"
+        )
 
 
-def _missing(corpus: Corpus, engine: Engine, plan: Plan, paths: Sequence[str]) -> ModelResult:
-    generation = Generation(corpus, engine, plan, run_id="")
-    counts = generation.missing(paths)
-    return ModelResult(engine.model, counts, dict(generation.failures))
+def _pace(generation: Generation) -> str:
+    counts, seconds = generation.counts, generation.seconds
+    working = max(1e-9, seconds.wall - seconds.loading)
+    parts = [f"{counts.made:,} captions in {working:,.1f} s ({counts.made / working:,.1f}/s"]
+    if counts.tokens:
+        parts.append(f"{counts.tokens / working:,.0f} tokens/s")
+    if counts.prompt_tokens:
+        parts.append(f"prefix cache {counts.cached_tokens / counts.prompt_tokens:.0%}")
+    loaded = f", loaded in {seconds.loading:,.1f} s" if seconds.loading > 1 else ""
+    return ", ".join(parts) + ")" + loaded
 
 
-def _fresh(engine: Engine, plan: Plan, paths: Sequence[str]) -> ModelResult:
-    counts = Counts(photos=len(paths), wanted=len(paths) * plan.per_photo)
-    return ModelResult(engine.model, counts, {})
+def _dry(
+    run: _Run, corpus: Corpus | None, spec: ModelSpec, engine: Engine, probing: bool
+) -> ModelResult:
+    paths, shots = run.inputs.paths, run.shots(spec) if engine.listens else 0
+    shown = exemplars_of(corpus, run.config, run.library, shots, run_id="")
+    plan = run.plan(spec, shown)
+    if corpus is None:
+        per_photo = plan.heard_by(engine).per_photo
+        counts, failures = Counts(photos=len(paths), wanted=len(paths) * per_photo), {}
+    else:
+        generation = Generation(corpus, engine, plan, run_id="", on_existing=run.config.on_existing)
+        counts, failures = generation.missing(paths), dict(generation.failures)
+    found: Probe | None = None
+    if probing and counts.missing:
+        try:
+            with people.status(f"{engine.model}: asked about a few photos …"):
+                found = probe(engine, plan, paths, workers=run.config.workers)
+        finally:
+            engine.close()
+    return ModelResult(engine.model, counts, failures, probe=found)

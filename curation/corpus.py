@@ -35,6 +35,8 @@ _KEYS = {
     "ratings": ["image_id", "dataset", "task"],
     "prompts": ["prompt_id"],
     "captions": ["caption_id"],
+    "level_probabilities": ["caption_id"],
+    "exemplar_banks": ["bank_id"],
     "failures": ["failure_id"],
     "embeddings": ["text_hash", "encoder"],
     "signals": ["caption_id"],
@@ -241,6 +243,16 @@ class Corpus:
                 f"SELECT id FROM {name} JOIN failures ON failure_id = id WHERE permanent"
             )
         return {row[0] for row in found}
+
+    def join(
+        self, query: str, data: pa.Table, parameters: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query (or of an update) in which ``{ids}`` stands for `data`."""
+        with self._registered(data) as name:
+            found: list[tuple[Any, ...]] = self._db.execute(
+                query.replace("{ids}", name), dict(parameters)
+            ).fetchall()
+        return found
 
     # ---- writing ------------------------------------------------------------------------------
 

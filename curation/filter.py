@@ -1,8 +1,8 @@
 """Filter: a policy's verdict on every caption, each drop with its rule, value and threshold.
 
-The first rule that a caption breaks is its reason. Before all rules of the policy stands one that
+The first rule that a caption breaks is its reason. Before all rules of the policy stand two that
 no policy can lift: a caption whose prompt told a rating never leaves the train split, so that no
-test score reaches a model by way of a text.
+test score reaches a model by way of a text; and one that a newer caption supersedes is not used.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from curation.corpus import Corpus, now
 from curation.policy import Policy, Rule, check_policy
 
 LEAK = Rule("rating_leak", where="split = 'train' OR coalesce(prompt_level, '') = ''")
+SUPERSEDED = Rule("superseded", where="NOT superseded")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def apply_policy(corpus: Corpus, policy: Policy, *, shown_as: str) -> tuple[Filt
         UsageError: the policy names what the corpus does not have.
     """
     check_policy(policy, corpus, shown_as)
-    rules = (LEAK, *policy.rules)
+    rules = (LEAK, SUPERSEDED, *policy.rules)
     filter_id = _filter_id(corpus, policy)
     broken = " ".join(f"WHEN NOT {rule.condition} THEN {i}" for i, rule in enumerate(rules))
     # Asked like a user's query: a rule may fail on a value that no check could foresee.
@@ -84,6 +85,8 @@ def apply_policy(corpus: Corpus, policy: Policy, *, shown_as: str) -> tuple[Filt
         }
     )
     by_rule = {name: rule_names.count(name) for name in names}
+    if not by_rule["superseded"]:
+        del by_rule["superseded"]
     if not policy.per_image:
         del by_rule["per_image"]
     return Filtered(filter_id, len(kept), sum(kept), by_rule), verdicts
@@ -113,7 +116,7 @@ def snapshot_hash(corpus: Corpus) -> str:
     """A hash of what was written and rated, whatever runs it took to get there."""
     captions = corpus.value(
         "SELECT sha256(string_agg(caption_id || sha256(text), '' ORDER BY caption_id)) "
-        "FROM captions"
+        "FROM current_captions"
     )
     ratings = corpus.value(
         "SELECT sha256(string_agg(concat_ws('|', image_id, dataset, task, mos, std, split, "

@@ -3,49 +3,96 @@
 What is wanted is planned by identity: a caption's id is a hash of image, model, prompt, sampling,
 seed and sample. What is missing is wanted minus stored (an anti-join), so a run that was killed
 goes on where it was, and a finished one has nothing to do. Photos go in path order; images,
-ratings, captions and failures of a window are written in one transaction.
+ratings, captions and failures of a window are written in one transaction, while the engine is
+already at work on the next one.
 """
 
 from __future__ import annotations
 
-import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
-from curation.corpus import Corpus, now
-from curation.engines.base import Answer, Engine, Refused, Request
-from curation.images import ImageStep, Prepared, Unusable, failure_id
-from curation.plan import Plan, Wanted, caption_id
-from curation.prompts import Question
+import pyarrow as pa
 
-WINDOW_PHOTOS = 32
-"""Photos per window: with a few questions each this fills an engine, and is all a kill can lose."""
+from curation import rows
+from curation.asking import Asking
+from curation.bottleneck import Seconds
+from curation.corpus import Corpus
+from curation.engines.base import Answer, Engine, Refused, Request
+from curation.existing import first_samples, supersede
+from curation.images import ImageStep, Prepared, Unusable, failure_id
+from curation.plan import Identities, Plan, Wanted
+from curation.shots import ShotPhotos
+from uniqa.containers import stamp
+from uniqa.errors import TooManyFailuresError
+
+MOST_PHOTOS = 128
+"""Photos per window at most: their pixels are all in memory, several windows of them at once."""
 
 MOST_COMPLAINTS = 10
 """Failures that are told one by one; all of them are rows."""
 
-BLOCK_PHOTOS = 2048
+BLOCK_PHOTOS = 4096
 """Photos whose captions are looked up at once: a finished plan is passed over block by block."""
+
+HOPELESS = 200
+"""When so many captions or photos failed and nothing at all was made, the rest is not tried."""
+
+Results = list[Answer | Refused]
 
 
 @dataclass
 class Counts:
-    """What a run did; all are numbers of captions, but for photos."""
+    """What a run did; all are numbers of captions, but for photos and tokens."""
 
     photos: int = 0
     photos_failed: int = 0
     wanted: int = 0
     resumed: int = 0
     made: int = 0
+    truncated: int = 0
     failed: int = 0
     tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Captions still to make, or that failed."""
+        return self.wanted - self.resumed - self.made
+
+
+@dataclass
+class _Window:
+    """Photos that are on their way through the engine."""
+
+    photos: list[Prepared]
+    broken: list[Unusable]
+    wanted: dict[str, Wanted]
+    done: set[str]
+    size: int
+    results: Future[Results] = field(default_factory=Future)
 
 
 class Generation:
-    """One model's way through the plan."""
+    """One model's way through the plan.
+
+    Args:
+        corpus: open for writing.
+        engine: what answers; it is started only if something is missing.
+        plan: what is wanted of every photo.
+        run_id: goes into every row.
+        on_progress: told how many captions of the plan were passed, after every window.
+        should_stop: asked after every window.
+        on_existing: skip, add or replace (see `curation.existing`).
+        resumed: for add, runs that this one goes on with.
+        max_failure_rate: more failures than this share of the plan end the run at once.
+    """
 
     def __init__(
         self,
@@ -53,76 +100,124 @@ class Generation:
         engine: Engine,
         plan: Plan,
         run_id: str,
-        on_progress: Callable[[int, str], None] = lambda _photos, _note: None,
+        on_progress: Callable[[int], None] = lambda _captions: None,
         should_stop: Callable[[], bool] = lambda: False,
+        *,
+        on_existing: str = "skip",
+        resumed: Sequence[str] = (),
+        max_failure_rate: float = 1.0,
     ) -> None:
         self.corpus = corpus
         self.engine = engine
-        self.plan = plan
+        self.plan = plan.heard_by(engine)
         self.run_id = run_id
         self.counts = Counts()
+        self.seconds = Seconds()
         self.failures: Counter[str] = Counter()
         self.complaints: list[str] = []
+        self._identities = Identities(self.plan, engine)
         self._progress = on_progress
         self._stop = should_stop
+        self._on_existing = on_existing
+        self._resumed_runs = resumed
+        self._max_failure_rate = max_failure_rate
+        self._total = 0
         self._started = False
         self._partly = 0
-        own = plan.sampling.as_dict() if engine.samples else {}
-        self._sampling = json.dumps(own, sort_keys=True)
+        self._under_way: set[str] = set()
+        self._shots = ShotPhotos(engine)
+        self.per_photo = self.plan.per_photo
+
+    # ---- the way through ------------------------------------------------------------------------
 
     def run(self, paths: Sequence[str], workers: int | None = None) -> bool:
         """Make every missing caption of `paths` (sorted). Returns False when asked to stop early.
 
         Raises:
             EngineError: the engine cannot start or go on; all before it is stored.
+            TooManyFailuresError: more failed already than may fail in all, or nothing succeeds.
         """
-        with ImageStep(self.engine.prepare, self.engine.max_side, workers) as step:
-            for window in step.windows(self._open_windows(paths)):
-                if window:
-                    self._do(window)
+        if not self.per_photo:
+            return True
+        self._total = len(paths)
+        began = time.monotonic()
+        try:
+            with (
+                ImageStep(self.engine.prepare, self.engine.max_side, workers) as step,
+                closing(Asking(self._ask)) as asking,
+            ):
+                return self._pass_through(step.windows(self._open_windows(paths)), asking)
+        finally:
+            self.seconds.wall = time.monotonic() - began
+
+    def _pass_through(self, windows: Iterator[list[Prepared | Unusable]], asking: Asking) -> bool:
+        """Two windows at most are under way: one is stored while the engine works on the next."""
+        before: _Window | None = None
+        while True:
+            waiting = time.monotonic()
+            items = next(windows, None)
+            self.seconds.images += time.monotonic() - waiting
+            current = self._prepare(items, asking) if items else None
+            if before is not None:
+                self._finish(before)
                 if self._stop():
+                    # What the engine has begun is finished, what it has not is left for next time.
+                    if current is not None and not current.results.cancel():
+                        self._finish(current)
                     return False
-        return True
+            if items is None:
+                return True
+            before = current
 
     def missing(self, paths: Sequence[str]) -> Counts:
         """What a run would find and have to do, without reading photos that the corpus knows."""
-        for _ in self._open_windows(paths):
+        self._total = len(paths)
+        for _ in self._open_windows(paths) if self.per_photo else ():
             pass
         self.counts.resumed += self._partly
         return self.counts
 
     def _open_windows(self, paths: Sequence[str]) -> Iterator[list[str]]:
         """Windows of photos that are new, changed, or lack a caption."""
+        photos = max(1, min(MOST_PHOTOS, -(-self.engine.window // self.per_photo)))
         for start in range(0, len(paths), BLOCK_PHOTOS):
             block = paths[start : start + BLOCK_PHOTOS]
             open_photos = self._open(block)
             if len(block) > len(open_photos):
-                self._progress(len(block) - len(open_photos), "")
-            for first in range(0, len(open_photos), WINDOW_PHOTOS):
-                yield open_photos[first : first + WINDOW_PHOTOS]
+                self._progress((len(block) - len(open_photos)) * self.per_photo)
+            for first in range(0, len(open_photos), photos):
+                yield open_photos[first : first + photos]
 
     def _open(self, block: Sequence[str]) -> list[str]:
         self.counts.photos += len(block)
-        self.counts.wanted += len(block) * self.plan.per_photo
+        self.counts.wanted += len(block) * self.per_photo
         known = self.corpus.known_files(block)
-        wanted: dict[str, list[str]] = {}
+        there: dict[str, str] = {}
         unread: list[str] = []
         for path in block:
             file = known.get(path)
-            if file is None or (file.size, file.mtime_ns) != _stamp(path):
+            if file is None or (file.size, file.mtime_ns) != stamp(path):
                 unread.append(path)
             elif file.image_id is None:
                 # The same bytes were no usable photo before.
                 self.counts.photos_failed += 1
-                self.counts.wanted -= self.plan.per_photo
+                self.counts.wanted -= self.per_photo
                 self.failures["known to be unusable"] += 1
             else:
-                wanted[path] = [item.caption_id for item in self._wanted(path, file.image_id)]
+                there[path] = file.image_id
+        first = self._firsts(list(there.values()))
+        wanted = {
+            path: self._identities.ids(path, image_id, first.get(image_id))
+            for path, image_id in there.items()
+        }
         done = self.corpus.done([one for ids in wanted.values() for one in ids])
         incomplete = [path for path, ids in wanted.items() if not done.issuperset(ids)]
         complete = wanted.keys() - set(incomplete)
         self.counts.resumed += sum(len(wanted[path]) for path in complete)
         self._partly += sum(len(done.intersection(wanted[path])) for path in incomplete)
+        if complete and self._on_existing == "replace" and self.run_id:
+            with self.corpus.transaction():
+                self._supersede([one for p in complete for one in self._wanted(p, there[p])])
         return sorted(unread + incomplete)
 
     def store_ratings(self, paths: Sequence[str]) -> None:
@@ -139,25 +234,24 @@ class Generation:
                 ],
             )
 
-    def _wanted(self, path: str, image_id: str) -> Iterator[Wanted]:
-        for question in self.plan.questions(path, image_id):
-            for sample in range(self.plan.samples):
-                identity = caption_id(
-                    image_id, self.engine, question, self._sampling, self.plan.seed, sample
-                )
-                yield Wanted(identity, path, image_id, question, sample)
+    # ---- one window -----------------------------------------------------------------------------
 
-    def _do(self, window: Sequence[Prepared | Unusable]) -> None:
-        photos = [item for item in window if isinstance(item, Prepared)]
-        broken = [item for item in window if isinstance(item, Unusable)]
+    def _prepare(self, items: Sequence[Prepared | Unusable], asking: Asking) -> _Window:
+        """Plan a window and hand what is missing to the engine."""
+        photos = [item for item in items if isinstance(item, Prepared)]
+        broken = [item for item in items if isinstance(item, Unusable)]
+        first = self._firsts([photo.image_id for photo in photos])
         wanted = {
             item.caption_id: item
             for photo in photos
-            for item in self._wanted(photo.path, photo.image_id)
+            for item in self._wanted(photo.path, photo.image_id, first.get(photo.image_id))
         }
         # Nothing is wanted of files that are no photos, nor twice of one photo under two names.
-        self.counts.wanted -= len(window) * self.plan.per_photo - len(wanted)
-        done = self.corpus.done(list(wanted))
+        self.counts.wanted -= len(items) * self.per_photo - len(wanted)
+        # What the window before is asking for is as good as there: one photo under two names.
+        done = self.corpus.done(list(wanted)) | (self._under_way & wanted.keys())
+        self._under_way = set(wanted)
+        self.counts.resumed += len(done)
         payloads = {photo.image_id: photo.payload for photo in photos}
         requests = [
             Request(
@@ -165,26 +259,35 @@ class Generation:
                 item.image_id,
                 payloads[item.image_id],
                 item.question,
-                self.plan.sampling,
+                self.plan.sampling_of(item.question),
                 item.seed,
+                self._shots.of(item.question.exemplars),
             )
             for item in wanted.values()
             if item.caption_id not in done
         ]
-        results = self._ask(requests)
-        self.counts.resumed += len(done)
-        self.counts.photos_failed += len(broken)
-        self._store(photos, broken, wanted, results)
-        self._progress(len(window), f"{self.counts.made:,} captions, {self._failed():,} failures")
+        # The pixels go with the requests; the facts are all that storing needs.
+        window = _Window(photos, broken, wanted, done, len(items))
+        window.results = asking.submit(requests)
+        return window
 
-    def _ask(self, requests: Sequence[Request]) -> list[Answer | Refused]:
+    def _ask(self, requests: Sequence[Request]) -> Results:
+        """Runs beside the main thread, one window after the other."""
         if requests and not self._started:
             # Only now: a run with nothing left to make must not load a model for minutes.
+            began = time.monotonic()
             self.engine.start()
+            self.seconds.loading = time.monotonic() - began
             self._started = True
-        results: list[Answer | Refused] = []
-        for start in range(0, len(requests), self.engine.window):
-            results += self.engine.generate(requests[start : start + self.engine.window])
+        began = time.monotonic()
+        results: Results = []
+        start = 0
+        while start < len(requests):
+            # Asked anew each time: an engine that was short of memory has made it smaller.
+            piece = requests[start : start + max(1, self.engine.window)]
+            results += self.engine.generate(piece)
+            start += len(piece)
+        self.seconds.engine += time.monotonic() - began
         return [
             result
             if isinstance(result, Refused) or result.text.strip()
@@ -192,157 +295,111 @@ class Generation:
             for result in results
         ]
 
-    def _store(
-        self,
-        photos: Sequence[Prepared],
-        broken: Sequence[Unusable],
-        wanted: Mapping[str, Wanted],
-        results: Sequence[Answer | Refused],
-    ) -> None:
+    def _finish(self, window: _Window) -> None:
+        results = window.results.result()
+        began = time.monotonic()
+        self._store(window, results)
+        self.seconds.store += time.monotonic() - began
+        self.counts.photos_failed += len(window.broken)
+        self._progress(window.size * self.per_photo)
+        self._give_up_if_hopeless()
+
+    def _store(self, window: _Window, results: Results) -> None:
         answers = [result for result in results if isinstance(result, Answer)]
         refused = [result for result in results if isinstance(result, Refused)]
+        wanted = window.wanted
         questions = {item.question.prompt_id: item.question for item in wanted.values()}
         with self.corpus.transaction():
             # Replaced, not added: a photo that was moved is found at its new path from now on.
-            self.corpus.put("images", [_image_row(photo) for photo in photos])
-            items: list[Prepared | Unusable] = [*photos, *broken]
-            self.corpus.put("files", [_file_row(item) for item in items])
+            self.corpus.put("images", [rows.image_row(photo) for photo in window.photos])
+            items: list[Prepared | Unusable] = [*window.photos, *window.broken]
+            self.corpus.put("files", [rows.file_row(item, stamp(item.path)) for item in items])
             self.corpus.put(
                 "ratings",
-                [row for one in photos for row in self._rating_rows(one.path, one.image_id)],
+                [row for one in window.photos for row in self._rating_rows(one.path, one.image_id)],
             )
-            self.corpus.add("prompts", [_prompt_row(question) for question in questions.values()])
+            self.corpus.add("prompts", [rows.prompt_row(one) for one in questions.values()])
             self.corpus.add(
-                "captions", [self._caption_row(wanted[one.caption_id], one) for one in answers]
+                "captions",
+                [
+                    rows.caption_row(wanted[one.caption_id], one, self.engine, self.run_id)
+                    for one in answers
+                ],
+            )
+            self.corpus.add(
+                "level_probabilities",
+                [rows.level_row(one) for one in answers if one.levels is not None],
             )
             self.corpus.resolve_failures(
-                [one.caption_id for one in answers] + [failure_id(photo.path) for photo in photos]
+                [one.caption_id for one in answers]
+                + [failure_id(photo.path) for photo in window.photos]
             )
             self.corpus.add_failures(
-                [self._photo_failure(item) for item in broken]
-                + [self._caption_failure(wanted[one.caption_id], one) for one in refused]
+                [rows.photo_failure(item, self.run_id) for item in window.broken]
+                + [
+                    rows.caption_failure(wanted[one.caption_id], one, self.engine, self.run_id)
+                    for one in refused
+                ]
             )
-        self.counts.made += len(answers)
-        self.counts.failed += len(refused)
-        self.counts.tokens += sum(one.tokens or 0 for one in answers)
-        self.failures.update(item.kind for item in broken)
+            if self._on_existing == "replace":
+                self._supersede(list(wanted.values()))
+        self._count(window, answers, refused)
+
+    def _count(
+        self, window: _Window, answers: Sequence[Answer], refused: Sequence[Refused]
+    ) -> None:
+        counts = self.counts
+        counts.made += len(answers)
+        counts.failed += len(refused)
+        counts.truncated += sum(one.finish_reason == "length" for one in answers)
+        counts.tokens += sum(one.tokens or 0 for one in answers)
+        counts.prompt_tokens += sum(one.prompt_tokens or 0 for one in answers)
+        counts.cached_tokens += sum(one.cached_tokens or 0 for one in answers)
+        self.failures.update(item.kind for item in window.broken)
         self.failures.update(one.kind for one in refused)
-        self.complaints += [f"{item.path}: {item.message}" for item in broken]
+        self.complaints += [f"{item.path}: {item.message}" for item in window.broken]
         self.complaints += [
-            f"{wanted[one.caption_id].path}: {self.engine.model} failed ({one.message})"
+            f"{window.wanted[one.caption_id].path}: {self.engine.model} failed ({one.message})"
             for one in refused
         ]
         del self.complaints[MOST_COMPLAINTS:]
 
-    def _failed(self) -> int:
-        return self.counts.failed + self.counts.photos_failed
+    def _give_up_if_hopeless(self) -> None:
+        counts = self.counts
+        captions = counts.failed > self._max_failure_rate * self._total * self.per_photo
+        photos = counts.photos_failed > self._max_failure_rate * self._total
+        in_vain = not counts.made and max(counts.failed, counts.photos_failed) >= HOPELESS
+        if self._max_failure_rate < 1 and (captions or photos or in_vain):
+            last = self.complaints[-1] if self.complaints else ""
+            raise TooManyFailuresError(
+                f"{counts.failed:,} captions and {counts.photos_failed:,} photos failed with "
+                f"{self.engine.model}, {counts.made:,} captions were made; given up (for example "
+                f"{last})",
+                "Mend that and repeat the command, or raise --max-failure-rate",
+            )
+
+    # ---- small parts ----------------------------------------------------------------------------
+
+    def _wanted(
+        self, path: str, image_id: str, first: Mapping[tuple[str, str], int] | None = None
+    ) -> list[Wanted]:
+        return self._identities.wanted(path, image_id, first)
+
+    def _firsts(self, image_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], int]]:
+        if self._on_existing != "add" or not image_ids:
+            return {}
+        own = [*self._resumed_runs, self.run_id]
+        return first_samples(self.corpus, image_ids, self.engine.model, own)
+
+    def _supersede(self, wanted: Sequence[Wanted]) -> None:
+        if wanted:
+            columns = {
+                "caption_id": [item.caption_id for item in wanted],
+                "image_id": [item.image_id for item in wanted],
+                "task": [item.question.task for item in wanted],
+                "cue": [item.question.cue for item in wanted],
+            }
+            supersede(self.corpus, pa.table(columns), self.engine.model, self.run_id)
 
     def _rating_rows(self, path: str, image_id: str) -> list[dict[str, Any]]:
-        rated = self.plan.ratings.get(path)
-        if rated is None:
-            return []
-        row = asdict(rated)
-        row["group_id"] = row.pop("group")
-        return [{"image_id": image_id, **row}]
-
-    def _caption_row(self, wanted: Wanted, answer: Answer) -> dict[str, Any]:
-        return {
-            "caption_id": wanted.caption_id,
-            "image_id": wanted.image_id,
-            "source": "model",
-            "engine": self.engine.name,
-            "model": self.engine.model,
-            "revision": self.engine.revision,
-            "task": wanted.question.task,
-            "cue": wanted.question.cue,
-            "level": wanted.question.level,
-            "prompt_id": wanted.question.prompt_id,
-            "sampling": self._sampling,
-            "seed": wanted.seed,
-            "sample": wanted.sample,
-            "text": answer.text,
-            "finish_reason": answer.finish_reason,
-            "prompt_tokens": answer.prompt_tokens,
-            "tokens": answer.tokens,
-            "run_id": self.run_id,
-            "created_at": now(),
-        }
-
-    def _photo_failure(self, item: Unusable) -> dict[str, Any]:
-        return self._failure(
-            failure_id(item.path), "image", item.kind, item.message, item.permanent, item.path
-        )
-
-    def _caption_failure(self, wanted: Wanted, refused: Refused) -> dict[str, Any]:
-        return {
-            **self._failure(
-                refused.caption_id,
-                "engine",
-                refused.kind,
-                refused.message,
-                refused.permanent,
-                wanted.path,
-            ),
-            "image_id": wanted.image_id,
-            "model": self.engine.model,
-            "task": wanted.question.task,
-            "cue": wanted.question.cue,
-        }
-
-    def _failure(
-        self, identity: str, stage: str, kind: str, message: str, permanent: bool, path: str
-    ) -> dict[str, Any]:
-        return {
-            "failure_id": identity,
-            "stage": stage,
-            "kind": kind,
-            "message": message,
-            "permanent": permanent,
-            "path": path,
-            "image_id": None,
-            "model": None,
-            "task": None,
-            "cue": None,
-            "run_id": self.run_id,
-            "failed_at": now(),
-        }
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        stat = Path(path).stat()
-    except OSError:
-        return (-1, -1)
-    return (stat.st_size, stat.st_mtime_ns)
-
-
-def _file_row(item: Prepared | Unusable) -> dict[str, Any]:
-    size, mtime = _stamp(item.path)
-    if isinstance(item, Unusable) and not item.permanent:
-        size = -1  # never equal to a real size: it is read again on the next run
-    image_id = item.image_id if isinstance(item, Prepared) else None
-    return {"path": item.path, "size": size, "mtime_ns": mtime, "image_id": image_id}
-
-
-def _image_row(photo: Prepared) -> dict[str, Any]:
-    return {
-        "image_id": photo.image_id,
-        "path": photo.path,
-        "file_bytes": photo.file_bytes,
-        "format": photo.format,
-        "mode": photo.mode,
-        "width": photo.width,
-        "height": photo.height,
-    }
-
-
-def _prompt_row(question: Question) -> dict[str, Any]:
-    return {
-        "prompt_id": question.prompt_id,
-        "template": question.template,
-        "task": question.task,
-        "cue": question.cue,
-        "level": question.level,
-        "system": question.system,
-        "text": question.text,
-    }
+        return [rows.rating_row(image_id, rated) for rated in self.plan.ratings.get(path, ())]

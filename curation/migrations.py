@@ -105,5 +105,77 @@ def m002_views(db: Any) -> None:
     """)
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (m001_initial, m002_views)
+def m003_in_context(db: Any) -> None:
+    """Exemplars, levels as probabilities, cache hits, and captions that newer ones supersede."""
+    db.execute("DROP VIEW image_summary; DROP VIEW corpus;")
+    db.execute("""
+        ALTER TABLE captions ADD COLUMN cached_tokens INTEGER;
+        ALTER TABLE captions ADD COLUMN superseded_by VARCHAR;
+        ALTER TABLE prompts ADD COLUMN answer_start VARCHAR DEFAULT '';
+        ALTER TABLE prompts ADD COLUMN exemplars JSON DEFAULT '[]';
+        CREATE TABLE level_probabilities (
+            caption_id VARCHAR PRIMARY KEY, bad DOUBLE, poor DOUBLE, fair DOUBLE, good DOUBLE,
+            perfect DOUBLE, level_score DOUBLE);
+        CREATE TABLE exemplar_banks (
+            bank_id VARCHAR PRIMARY KEY, task VARCHAR, exemplars JSON, run_id VARCHAR,
+            drawn_at TIMESTAMPTZ);
+        CREATE VIEW current_captions AS SELECT * FROM captions WHERE superseded_by IS NULL;
+        CREATE VIEW corpus AS
+        WITH rated AS (
+            SELECT * FROM ratings
+            QUALIFY row_number() OVER (PARTITION BY image_id, task ORDER BY dataset) = 1),
+        anyrated AS (
+            SELECT image_id, min(dataset) AS dataset,
+                   min(group_id) AS group_id,
+                   CASE WHEN bool_or(split = 'test') THEN 'test'
+                        WHEN bool_or(split = 'val') THEN 'val' ELSE 'train' END AS split
+            FROM ratings GROUP BY image_id),
+        last AS (SELECT filter_id FROM filters ORDER BY filtered_at DESC, filter_id LIMIT 1)
+        SELECT c.caption_id, c.image_id, i.path, i.width, i.height,
+               coalesce(a.dataset, '') AS dataset, coalesce(a.group_id, c.image_id) AS group_id,
+               coalesce(a.split, 'train') AS split,
+               r.mos, r.score, r.level AS rated_level,
+               c.source, c.engine, c.model, c.revision, c.task, c.cue,
+               c.level AS prompt_level, p.template,
+               coalesce(json_array_length(p.exemplars), 0) AS shots,
+               c.sampling, c.seed, c.sample, c.text,
+               c.finish_reason, c.finish_reason = 'length' AS truncated,
+               c.superseded_by IS NOT NULL AS superseded,
+               c.prompt_tokens, c.cached_tokens, c.tokens,
+               l.level_score, l.bad AS level_bad, l.poor AS level_poor, l.fair AS level_fair,
+               l.good AS level_good, l.perfect AS level_perfect,
+               s.words, s.distinct_words, s.rank, s.duplicate_kind, s.duplicate_of, s.similarity,
+               s.mean_similarity, s.encoder, m.vendi AS image_vendi,
+               v.kept, v.rule AS dropped_by, v.value AS dropped_value,
+               v.threshold AS dropped_threshold, c.run_id, c.created_at
+        FROM captions c
+        JOIN images i USING (image_id)
+        LEFT JOIN anyrated a USING (image_id)
+        LEFT JOIN rated r ON r.image_id = c.image_id AND r.task = c.task
+        LEFT JOIN prompts p USING (prompt_id)
+        LEFT JOIN level_probabilities l USING (caption_id)
+        LEFT JOIN signals s USING (caption_id)
+        LEFT JOIN image_signals m ON m.image_id = c.image_id
+        LEFT JOIN verdicts v
+               ON v.caption_id = c.caption_id AND v.filter_id = (SELECT filter_id FROM last);
+        CREATE VIEW image_summary AS
+        SELECT i.image_id, any_value(i.path) AS path, any_value(i.width) AS width,
+               any_value(i.height) AS height, any_value(c.dataset) AS dataset,
+               any_value(c.group_id) AS group_id, any_value(c.split) AS split,
+               max(c.mos) AS mos, max(c.score) AS score,
+               count(c.caption_id) FILTER (NOT c.superseded) AS captions,
+               count(DISTINCT c.model) AS models,
+               count(DISTINCT c.cue) AS cues, count(*) FILTER (c.kept) AS kept,
+               count(*) FILTER (c.duplicate_kind <> '') AS duplicates,
+               max(c.image_vendi) AS vendi, avg(c.mean_similarity) AS mean_similarity,
+               avg(c.level_score) FILTER (NOT c.superseded) AS level_score
+        FROM images i LEFT JOIN corpus c USING (image_id) GROUP BY i.image_id;
+    """)
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (
+    m001_initial,
+    m002_views,
+    m003_in_context,
+)
 """In order; the position is the number that the corpus remembers."""

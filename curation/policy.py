@@ -17,7 +17,7 @@ import yaml
 from curation.corpus import Corpus, check_column
 from uniqa.errors import InputError, UsageError, nearest
 
-RESERVED = frozenset({"rating_leak", "per_image"})
+RESERVED = frozenset({"rating_leak", "superseded", "per_image"})
 """Reasons that `filter` itself gives, so that no rule of a policy may bear them."""
 
 

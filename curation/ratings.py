@@ -47,6 +47,7 @@ def rated_photos(
             scale=table.scale.name,
             group=row["group"],
             split=row["split"],
+            known=row["known"],
         )
         for row in frame.to_dict("records")
     }

@@ -58,7 +58,7 @@ def refine(
         on_embedded, on_refined: told how many texts, captions were done.
     """
     captions = corpus.table(
-        "SELECT image_id, caption_id, text, finish_reason FROM captions ORDER BY image_id"
+        "SELECT image_id, caption_id, text, finish_reason FROM current_captions ORDER BY image_id"
     ).to_pylist()
     vectors, embedded = embed(
         corpus, [caption["text"] for caption in captions], load, encoder, on_embedded

@@ -19,6 +19,7 @@ class Status:
     images: int
     rated: int
     captions: int
+    superseded: int
     unrefined: int
     models: list[Row]
     failures: list[Row]
@@ -39,6 +40,8 @@ class Status:
             ("captions", self.captions),
             ("captions without signals", self.unrefined),
         ]
+        if self.superseded:
+            counts.insert(3, ("captions superseded by newer ones", self.superseded))
         yield "Corpus", ["what", "count"], _with_commas(counts), ["count"]
         yield (
             "Captions per model",
@@ -84,12 +87,14 @@ def read_status(corpus: Corpus) -> Status:
     return Status(
         images=corpus.value("SELECT count(*) FROM images"),
         rated=corpus.value("SELECT count(DISTINCT image_id) FROM ratings"),
-        captions=corpus.value("SELECT count(*) FROM captions"),
+        captions=corpus.value("SELECT count(*) FROM current_captions"),
+        superseded=corpus.value("SELECT count(*) FROM captions WHERE superseded_by IS NOT NULL"),
         unrefined=corpus.value(
-            "SELECT count(*) FROM captions ANTI JOIN signals USING (caption_id)"
+            "SELECT count(*) FROM current_captions ANTI JOIN signals USING (caption_id)"
         ),
         models=corpus.rows(
-            "SELECT engine, model, revision, task, count(*), count(DISTINCT text) FROM captions "
+            "SELECT engine, model, revision, task, count(*), count(DISTINCT text) "
+            "FROM current_captions "
             "GROUP BY ALL ORDER BY ALL"
         ),
         failures=corpus.rows(

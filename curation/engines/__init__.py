@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.engines.base import Engine
+from curation.engines.spec import ModelSpec
 from curation.pocket.shipped import (
     POCKET_MAX_SIDE,
     POCKET_OPTIONS,
@@ -16,47 +17,120 @@ from curation.pocket.shipped import (
 )
 from uniqa.errors import UsageError, nearest
 
-ENGINES = ("auto", "vllm", "transformers")
-"""What a user may choose; ``auto`` is the first of the others that is installed."""
+ENGINES = ("auto", "vllm", "transformers", "server")
+"""What a user may choose; ``auto`` is a server where a URL is named, else what is installed."""
 
 
 def make_engine(
-    model: str,
+    model: str | ModelSpec,
     *,
     engine: str = "auto",
     engine_options: Mapping[str, Any] | None = None,
+    shots: int = 0,
     log: Path | None = None,
 ) -> Engine:
-    """The engine for a model's name.
+    """The engine for a model.
 
     Args:
-        model: ``measured``, which is its own engine; a pocket model's name; or a Hugging Face
-            directory or id (optionally ``id@revision``) of a multimodal model.
-        engine: one of `ENGINES`.
+        model: ``measured``, which is its own engine; a pocket model's name; a Hugging Face
+            directory or id (optionally ``id@revision``) of a multimodal model; the name that a
+            server gives it; or one of these with all that a run file says of it.
+        engine: one of `ENGINES`, where the model's entry names none.
         engine_options: passed to the engine; they win over what pocket models come with.
-        log: where vLLM's child process writes.
+        shots: exemplars that a request may hold.
+        log: where vLLM's child processes write.
 
     Raises:
         EngineError: the engine is not installed, or the model's files cannot be found.
         InputError, UsageError: the name or an option cannot be meant.
     """
-    if model == "measured":
+    spec = ModelSpec(id=model) if isinstance(model, str) else model
+    if spec.id == "measured":
         from curation.engines.measured import MeasuredEngine
 
         return MeasuredEngine()
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine '{engine}'", nearest(engine, ENGINES))
-    pocket = model in POCKETS
-    sides = {"max_side": POCKET_MAX_SIDE} if pocket else {}
-    options = dict(engine_options or {})
-    if engine_for(engine) == "transformers":
-        from curation.engines.transformers import TransformersEngine
+    chosen = spec.engine or engine
+    if chosen not in ENGINES:
+        raise UsageError(f"unknown engine '{chosen}'", nearest(chosen, ENGINES))
+    chosen = "server" if chosen == "auto" and spec.url else engine_for(chosen)
+    options = {**(engine_options or {}), **spec.options}
+    if chosen == "server":
+        return _server(spec, options)
+    if spec.url or spec.key_variable:
+        raise UsageError(f"the engine {chosen} has no server", "Leave the URL, or --engine server")
+    options |= {} if spec.context is None else {"max_model_len": spec.context}
+    if chosen == "transformers":
+        return _transformers(spec, options)
+    return _vllm(spec, options, shots, log)
 
-        return TransformersEngine(model, engine_options=options, **sides)
+
+def _common(spec: ModelSpec) -> dict[str, Any]:
+    sides = {"max_side": POCKET_MAX_SIDE} if spec.id in POCKETS else {}
+    told = {"max_side": spec.max_side, "window": spec.window}
+    return sides | {name: value for name, value in told.items() if value is not None}
+
+
+def _named(spec: ModelSpec) -> str:
+    return f"{spec.id}@{spec.revision}" if spec.revision else spec.id
+
+
+def _transformers(spec: ModelSpec, options: dict[str, Any]) -> Engine:
+    from curation.engines.transformers import TransformersEngine
+
+    _refuse(spec, "transformers", ("dtype", "tensor_parallel", "gpus", "deadline"))
+    return TransformersEngine(_named(spec), engine_options=options, **_common(spec))
+
+
+def _server(spec: ModelSpec, options: dict[str, Any]) -> Engine:
+    from curation.engines.server import ServerEngine
+
+    _refuse(spec, "server", ("dtype", "tensor_parallel", "gpus", "context"))
+    if not spec.url:
+        raise UsageError(
+            f"no server is named for the model '{spec.id}'", "Name it by --url http://HOST:PORT/v1"
+        )
+    told = {"timeout": spec.deadline, "key_variable": spec.key_variable or None}
+    known = {name: value for name, value in told.items() if value is not None}
+    return ServerEngine(
+        spec.id, url=spec.url, revision=spec.revision, options=options, **known, **_common(spec)
+    )
+
+
+def _vllm(spec: ModelSpec, options: dict[str, Any], shots: int, log: Path | None) -> Engine:
     from curation.engines.vllm import VllmEngine
 
-    options = (POCKET_OPTIONS if pocket else {}) | options
-    return VllmEngine(model, engine_options=options, log=log, **sides)
+    options |= {"dtype": spec.dtype} if spec.dtype else {}
+    if spec.tensor_parallel is not None:
+        options["tensor_parallel_size"] = spec.tensor_parallel
+    if spec.id in POCKETS:
+        options = POCKET_OPTIONS | options
+    settings = _common(spec) | ({} if spec.deadline is None else {"deadline": spec.deadline})
+
+    def one(gpu: str | None, log: Path | None) -> Engine:
+        return VllmEngine(
+            _named(spec), engine_options=options, shots=shots, gpu=gpu, log=log, **settings
+        )
+
+    if not spec.gpus:
+        return one(None, log)
+    from curation.engines.gpus import share_out
+    from curation.engines.group import EngineGroup
+
+    shares = share_out(spec.gpus, int(options.get("tensor_parallel_size", 1)))
+    return EngineGroup(
+        [
+            one(share, log.with_stem(f"{log.stem}-{number}") if log else None)
+            for number, share in enumerate(shares)
+        ]
+    )
+
+
+def _refuse(spec: ModelSpec, engine: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if getattr(spec, name):
+            raise UsageError(
+                f"the engine {engine} has no '{name}' (model '{spec.id}')", "Leave it out"
+            )
 
 
 def engine_for(choice: str) -> str:

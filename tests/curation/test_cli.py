@@ -99,7 +99,7 @@ def test_without_a_command_the_help_is_shown(curate: Curate) -> None:
     ("arguments", "word"),
     [
         (["nosuch"], "nosuch"),
-        (["generate"], "Missing argument"),
+        (["generate"], "no photos are named"),
         (["sql"], "Missing argument"),
         (["status", "--josn"], "--josn"),
         (["generate", "x", "--n", "0"], "--n"),

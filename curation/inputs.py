@@ -1,0 +1,129 @@
+"""From what a user names to what generation works on: photo paths, and what is rated of each.
+
+Every source (a dataset with a scale of its own) is read by itself, so that several may meet in one
+corpus. What was guessed is said. Must not know of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation.config import Source
+from curation.images import collect_images
+from curation.plan import Rated
+from curation.ratings import rated_photos
+from uniqa.console import say, warn
+from uniqa.containers import stamp
+from uniqa.errors import InputError, UsageError, nearest
+from uniqa.levels import TASKS
+from uniqa.ratings import RatingsTable, read_ratings
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The photos of a run, sorted by path, and the ratings tables with the task each speaks of."""
+
+    paths: list[str]
+    tables: list[tuple[RatingsTable, str]]
+
+    def rated(
+        self, *, seed: int, known: Mapping[tuple[str, str], str]
+    ) -> dict[str, tuple[Rated, ...]]:
+        """What the tables say of each photo, by path.
+
+        Args:
+            seed: for splits that neither a table nor the corpus gives.
+            known: (dataset, group) → split, as the corpus has it.
+        """
+        found: dict[str, tuple[Rated, ...]] = {}
+        for table, task in self.tables:
+            for path, rated in rated_photos(table, task, seed=seed, known=known).items():
+                found[path] = (*found.get(path, ()), rated)
+        return found
+
+
+def read_inputs(sources: Sequence[Source], tasks: Sequence[str]) -> Inputs:
+    """Read every source.
+
+    Raises:
+        InputError: nothing there, or a table that cannot be used.
+        UsageError: no photos named, an unknown task.
+    """
+    paths: set[str] = set()
+    tables: list[tuple[RatingsTable, str]] = []
+    for source in sources:
+        if not source.images:
+            raise UsageError("no photos are named", "Name a folder, photos, or a ratings table")
+        task = _task_of(source, tasks)
+        found, own = _read_source(source)
+        if own and not source.ratings_task and len(tasks) > 1:
+            names = ", ".join(table.name for table in own)
+            say(f"guessed: the ratings of {names} speak about {task} (set it by --ratings-task)")
+        paths |= found
+        tables += [(table, task) for table in own]
+    return Inputs(sorted(paths), tables)
+
+
+def _task_of(source: Source, tasks: Sequence[str]) -> str:
+    task = source.ratings_task or (tasks[0] if len(tasks) == 1 else "quality")
+    if task not in TASKS:
+        raise UsageError(f"unknown task '{task}' of ratings", nearest(task, TASKS))
+    return task
+
+
+def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
+    photos, table_paths = collect_images(source.images)
+    tables = [_read_table(source, path) for path in table_paths]
+    paths = {str(path) for path in photos}
+    for table in tables:
+        paths.update(table.frame["image"])
+    lost = [path for table in tables for path in table.frame["image"] if stamp(path)[0] < 0]
+    if lost and len(lost) == len(paths):
+        raise InputError(
+            f"none of the {len(lost):,} images named is there (first: {lost[0]})",
+            "Check --images-root and --image-column",
+        )
+    if lost:
+        warn(f"{len(lost):,} of {len(paths):,} images are not there (first: {lost[0]})")
+    if source.ratings is not None:
+        ratings = _read_table(source, source.ratings, paths)
+        unmatched = len(paths) - len(paths.intersection(ratings.frame["image"]))
+        if unmatched == len(paths):
+            raise InputError(
+                f"no image in {source.ratings} is among the {len(paths):,} photos",
+                "Check --images-root and --image-column",
+            )
+        if unmatched:
+            say(f"{unmatched:,} of {len(paths):,} photos have no rating and get unguided prompts")
+        tables.append(ratings)
+    return paths, tables
+
+
+def _read_table(source: Source, path: Path, photos: set[str] | None = None) -> RatingsTable:
+    roots: list[Path | None] = [source.images_root]
+    if photos is not None and source.images_root is None:
+        # The table may stand elsewhere: its names are then relative to the folders given.
+        roots += [folder for folder in source.images if folder.is_dir()]
+    best: tuple[int, RatingsTable] | None = None
+    for root in roots:
+        table = read_ratings(
+            path,
+            image_column=source.image_column,
+            score_column=source.score_column,
+            known_column=source.known_column,
+            images_root=root,
+            scale=source.scale,
+            dataset=source.dataset,
+        )
+        hits = len(photos.intersection(table.frame["image"])) if photos else 0
+        if best is None or hits > best[0]:
+            best = (hits, table)
+    assert best is not None
+    table = best[1]
+    for guess in table.guessed:
+        say(f"guessed: {guess}")
+    for dropped in table.dropped:
+        warn(f"{path.name}: {dropped}")
+    return table

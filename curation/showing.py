@@ -1,0 +1,57 @@
+"""The progress of one model, for people: done of total, pace, cache hits, what is left to wait."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.progress import Progress
+
+from curation.generate import Generation
+from uniqa.console import progress
+
+
+class Display:
+    """A bar of captions; use it as a context manager. Where stderr is no terminal it is silent."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._context = progress()
+
+    def __enter__(self) -> Display:
+        """The display, shown."""
+        self._bar: Progress = self._context.__enter__()
+        self._task = self._bar.add_task(f"{self._model}: captions", total=None, note="")
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the bar as it stands."""
+        self._context.__exit__(kind, error, trace)
+
+    def expect(self, captions: int) -> None:
+        """How many captions there will be in all, those of earlier runs included."""
+        self._bar.update(self._task, total=captions)
+
+    def advance(self, captions: int, generation: Generation) -> None:
+        """So many more were passed: made, found there, or failed."""
+        self._bar.update(self._task, advance=captions, note=self._note(generation))
+
+    def _note(self, generation: Generation) -> str:
+        counts, seconds = generation.counts, generation.seconds
+        working = max(1e-9, time.monotonic() - self._began - seconds.loading)
+        parts = []
+        if counts.tokens:
+            parts.append(f"{counts.tokens / working:,.0f} tokens/s")
+        if counts.prompt_tokens:
+            parts.append(f"cache {counts.cached_tokens / counts.prompt_tokens:.0%}")
+        if counts.resumed:
+            parts.append(f"{counts.resumed:,} resumed")
+        failed = counts.failed + counts.photos_failed
+        parts.append(f"{failed:,} failed")
+        return ", ".join(parts)
