@@ -347,8 +347,12 @@ def _serve(pipe: Any, parent: int) -> None:
 
 
 def _follow_parent(parent: int) -> None:
-    """Keep Ctrl-C for the parent, and end when the parent is gone, however it went."""
+    """Keep Ctrl-C for the parent, be quiet, and end when the parent is gone, however it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Decoders written in C complain straight to the terminal; the failure's row says it better.
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 2)
+    os.close(quiet)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     follow(parent)
 

@@ -165,7 +165,7 @@ def _decode(path: Path, data: bytes, image: Image.Image, max_side: int | None) -
         # Decodes at 1/2, 1/4 or 1/8 size, still at least as large as asked for.
         image.draft("RGB", (max_side, max_side))
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    upright = _upright(image)
     if upright.size != image.size and upright.size == image.size[::-1]:
         full_width, full_height = full_height, full_width
     rgb = to_rgb(upright)
@@ -183,6 +183,14 @@ def _decode(path: Path, data: bytes, image: Image.Image, max_side: int | None) -
         full_height=full_height,
         pixels=np.asarray(rgb, dtype=np.uint8),
     )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001
+        # Whatever a parser of broken EXIF raises: the pixels are whole, and nobody says they lie.
+        return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -253,11 +261,15 @@ def search(folder: Path | str, *, inside: bool = True) -> Found:
         for path in (f"{here}/{name}" for name in others if inside):
             if path.lower().endswith(PACKED):
                 found.packed.append(path)
-            elif path.lower().endswith((".tar", ".parquet")) and len(open_container(path)):
+            elif path.lower().endswith((".tar", ".parquet")) and _holds_photos(path):
                 found.containers.append(path)
     for names in (found.photos, found.containers, found.packed):
         names.sort()
     return found
+
+
+def _holds_photos(path: str) -> bool:
+    return os.path.isfile(path) and len(open_container(path)) > 0  # noqa: PTH113
 
 
 def _list(folder: str) -> tuple[list[str], list[str], list[str]]:
@@ -273,12 +285,13 @@ def _list(folder: str) -> tuple[list[str], list[str], list[str]]:
                 if name.startswith("."):
                     continue
                 ending = name[name.rfind(".") :].lower()
-                if entry.is_dir():
-                    if not entry.is_symlink():
-                        folders.append(start + name)
+                if entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(start + name)
                 elif ending in SUFFIXES:
                     photos.append(_as_text(start + name))
-                elif ending in _OTHERS and entry.is_file():
+                elif ending in _OTHERS:
                     others.append(name)
     except OSError as error:
         raise InputError(f"{folder} cannot be searched ({_reason(error)})") from error
