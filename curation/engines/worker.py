@@ -1,8 +1,9 @@
 """The child process of the vLLM engine: loads one model, answers windows, ends with its parent.
 
-Speaks over one pipe: ``ready`` or ``failed`` first, then per window a few ``alive`` and a list of
-answers. A window
-that vLLM rejects as a whole (it does so for one bad request) is repeated one by one.
+Speaks over one pipe: ``ready`` or ``failed`` first, then per window at least once a second
+``some`` answers (or none: a sign of life) and ``done`` at last; ``died`` if vLLM failed as a
+whole. A request that vLLM will not take in is refused alone. Must not know of restarts: it ends,
+and another starts.
 """
 
 from __future__ import annotations
@@ -11,39 +12,86 @@ import os
 import signal
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from curation.images import follow
-from uniqa.errors import UsageError, nearest
+import psutil
 
-Reply = tuple[str, str, str, int | None, int | None, str]
-"""caption_id, text, finish_reason, prompt_tokens, tokens, kind of refusal (empty for an answer)."""
+from curation.engines.base import Answer, Refused, Request
+from curation.engines.level_words import LevelWords, level_words
+from curation.engines.messages import conversation, plain_prompt
+from uniqa.photos import Pixels
+
+BEAT_SECONDS = 1.0
+"""So often at least the parent hears of us while vLLM works."""
 
 
-def main(pipe: Connection, parent: int, folder: str, options: dict[str, Any], log: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the child needs to know to load its model."""
+
+    folder: str
+    options: dict[str, Any]
+    shots: int
+    gpu: str | None
+    separate_core: bool
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the parent needs to know of the loaded model."""
+
+    context: int
+    photos: int | None
+    """How many photos a prompt may hold; None for any number."""
+    family: tuple[int, ...]
+    """The processes that the model runs in, beside the child itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Requests without their pixels, the photos asked about, and exemplars' photos new to us."""
+
+    requests: list[Request]
+    photos: dict[str, Pixels]
+    shots: dict[str, Pixels]
+    forget: bool
+    """Whether exemplars' photos of former windows are to be forgotten first."""
+
+
+def main(pipe: Connection, parent: int, setting: Setting) -> None:
     """Serve until told to stop, or until the pipe closes."""
+    # A session of its own: Ctrl-C is the parent's affair, and one signal ends the whole family.
+    os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    follow(parent)
-    _redirect(log)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    _redirect(setting.log)
+    if setting.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = setting.gpu
     try:
-        model = _Model(folder, options, _heartbeat(pipe))
+        model = _Model(setting)
+        pipe.send(("ready", model.ready()))
     except BaseException as error:
         pipe.send(("failed", _reason(error)))
         raise
-    pipe.send(("ready", None))
     while True:
         try:
-            kind, payload = pipe.recv()
+            kind, window = pipe.recv()
         except EOFError:
             break
         if kind == "stop":
             break
         try:
-            pipe.send(("answers", model.answer(*payload)))
+            for results in model.answer(window):
+                pipe.send(("some", results))
+            pipe.send(("done", None))
         except Exception as error:  # noqa: BLE001 - whatever it was, this engine is not to be trusted
-            pipe.send(("died", _reason(error)))
+            pipe.send(("died", (_reason(error), out_of_memory(error))))
             break
     # An orderly end lets vLLM take back what it registered; threads it leaves must not keep us.
     last = threading.Timer(5, os._exit, (0,))
@@ -51,20 +99,46 @@ def main(pipe: Connection, parent: int, folder: str, options: dict[str, Any], lo
     last.start()
 
 
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that memory did not suffice."""
+    while error is not None:
+        words = str(error).lower()
+        if isinstance(error, MemoryError) or any(
+            sign in words for sign in ("out of memory", "can't allocate memory", "bad_alloc")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request in vLLM's hands: one prompt, or for a level one per branch of the level words."""
+
+    request: Request
+    words: LevelWords | None = None
+    outputs: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> int:
+        return len(self.words.branches) if self.words else 1
+
+
 class _Model:
-    def __init__(self, folder: str, options: dict[str, Any], heartbeat: type) -> None:
-        self.heartbeat = heartbeat
-        # One process is the whole engine: what kills it closes the pipe, and nothing is orphaned.
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    def __init__(self, setting: Setting) -> None:
+        # Normally one process is the whole engine: what kills it closes the pipe.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if setting.separate_core else "0"
+        os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # we have threads by now
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         import torch
         from vllm import LLM
+        from vllm.multimodal import MULTIMODAL_REGISTRY
+        from vllm.v1.engine.exceptions import EngineDeadError
 
-        _check_options(options)
         defaults: dict[str, Any] = {
-            "limit_mm_per_prompt": {"image": 1, "video": 0},
+            "limit_mm_per_prompt": {"image": setting.shots + 1, "video": 0},
             "enable_prefix_caching": True,
             "disable_log_stats": True,
             "seed": 0,
@@ -78,125 +152,208 @@ class _Model:
                 # A seeded request whose prompt is taken in by halves kills vLLM 0.32 on the CPU
                 # (it winds back a random generator that cannot be wound back there).
                 "enable_chunked_prefill": False,
+                "max_num_seqs": 64,  # more only take memory where two dozen keep all cores busy
+                # It keeps what it made of every photo, up to 4 GB: 5 GB for a model of 4 MB.
+                "mm_processor_cache_gb": 0.25,
             }
-        self.llm = LLM(model=folder, **(defaults | options))
-        self.has_template = bool(getattr(self.llm.get_tokenizer(), "chat_template", None))
+        self.llm = LLM(model=setting.folder, **(defaults | setting.options))
+        self.dead = EngineDeadError
+        self.tokenizer: Any = self.llm.get_tokenizer()
+        self.has_template = bool(getattr(self.tokenizer, "chat_template", None))
+        config = self.llm.model_config
+        if not config.is_multimodal_model:
+            raise ValueError("it is a model for text only, without eyes for photos")
+        limits = MULTIMODAL_REGISTRY.get_processing_info(config).supported_mm_limits
+        self.photos = limits.get("image", 0) if self.has_template else 1
+        if self.photos == 0:
+            raise ValueError("it takes no photos")
+        # A core of its own computes while we prepare, so it needs a few to choose from.
+        at_once = self.llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
+        self.in_flight = at_once * (2 if setting.separate_core else 1)
+        self.shots: dict[str, tuple[Any, str]] = {}
+        self.pixels: dict[str, Pixels] = {}
+        self.words: dict[str, LevelWords] = {}
 
-    def answer(self, photos: dict[str, Any], questions: list[tuple[Any, ...]]) -> list[Reply]:
-        from PIL import Image
+    def ready(self) -> Ready:
+        family = [
+            process.pid
+            for process in psutil.Process().children(recursive=True)
+            if not any("resource_tracker" in word for word in process.cmdline())
+        ]
+        return Ready(self.llm.model_config.max_model_len, self.photos, tuple(family))
 
-        images = {image_id: Image.fromarray(pixels) for image_id, pixels in photos.items()}
+    def answer(self, window: Window) -> Iterator[list[Answer | Refused]]:
+        """The window's results, as they come; an empty list now and then is a sign of life."""
+        if window.forget:
+            self.shots.clear()
+            self.pixels.clear()
+        self.pixels |= window.shots
+        seen: dict[str, tuple[Any, str]] = {}
+        asked: dict[str, tuple[_Pending, int]] = {}
+        waiting = deque(window.requests)
+        results: list[Answer | Refused] = []
+        told = time.monotonic()
+        while waiting or asked:
+            # A few at a time: what vLLM makes of a photo is many times larger than its pixels.
+            if waiting and len(asked) < self.in_flight:
+                results += self._take_in(waiting.popleft(), window.photos, seen, asked)
+            else:
+                results += self._step(asked)
+            if time.monotonic() - told > BEAT_SECONDS:
+                told = time.monotonic()
+                yield results
+                results = []
+        yield results
+
+    def _take_in(
+        self,
+        request: Request,
+        photos: dict[str, Pixels],
+        seen: dict[str, tuple[Any, str]],
+        asked: dict[str, tuple[_Pending, int]],
+    ) -> list[Refused]:
+        """Hand a request to vLLM and note in `asked` what will come; it may refuse it at once."""
         try:
-            return self._answer(images, questions)
-        except _rejections() as error:
-            # Raised while requests are taken in; anything later may leave the engine half done.
-            if len(questions) == 1:
-                return [(questions[0][0], _reason(error), "", None, None, "rejected")]
-        replies: list[Reply] = []
-        for question in questions:
-            replies += self.answer({question[1]: photos[question[1]]}, [question])
-        return replies
+            if request.image_id not in seen:
+                seen[request.image_id] = _picture(photos[request.image_id])
+            asked |= self._enqueue(request, seen[request.image_id])
+        except Exception as error:
+            # Nothing of it has reached the model, unless memory or the core itself gave out.
+            if out_of_memory(error) or isinstance(error, self.dead):
+                raise
+            return [Refused(request.caption_id, "rejected", _reason(error), True)]
+        return []
 
-    def _answer(self, images: dict[str, Any], questions: list[tuple[Any, ...]]) -> list[Reply]:
+    def _step(self, asked: dict[str, tuple[_Pending, int]]) -> list[Answer | Refused]:
+        """Let vLLM go on; returns what came to its end."""
+        results = []
+        for output in self.llm.llm_engine.step():
+            if output.finished and output.request_id in asked:
+                pending, part = asked.pop(output.request_id)
+                pending.outputs[part] = output
+                if len(pending.outputs) == pending.parts:
+                    results.append(self._result(pending))
+        return results
+
+    def _enqueue(
+        self, request: Request, picture: tuple[Any, str]
+    ) -> dict[str, tuple[_Pending, int]]:
+        """Hand a request to vLLM; returns under which names its outputs will come."""
         from vllm import SamplingParams
 
-        sampling = [
-            SamplingParams(
-                temperature=how["temperature"],
-                top_p=how["top_p"],
-                max_tokens=how["max_tokens"],
-                seed=seed,
+        pending = _Pending(request)
+        if not request.question.answer_start:
+            how = SamplingParams(**request.sampling.as_dict(), seed=request.seed)
+            return {self._ask(request, picture, how): (pending, 0)}
+        words = pending.words = self._level_words(request.question.answer_start)
+        asked: dict[str, tuple[_Pending, int]] = {}
+        for part, branch in enumerate(words.branches):
+            question = replace(request.question, answer_start=branch.answer)
+            how = SamplingParams(
+                temperature=0.0, max_tokens=1, logprob_token_ids=list(branch.tokens)
             )
-            for *_, how, seed in questions
-        ]
-        asked = [(images[image_id], system, text) for _, image_id, system, text, *_ in questions]
-        if self.has_template:
-            messages = [self._message(*parts) for parts in asked]
-            outputs = self.llm.chat(messages, sampling, use_tqdm=self.heartbeat)
-        else:
+            name = self._ask(replace(request, question=question), picture, how)
+            asked[name] = (pending, part)
+        return asked
+
+    def _ask(self, request: Request, picture: tuple[Any, str], how: Any) -> str:
+        question = request.question
+        photo, identity = picture
+        if not self.has_template:
             # Captioners such as BLIP-2 take a photo and a plain prompt; vLLM places the photo.
-            prompts = [
-                {"prompt": f"{system} {text}", "multi_modal_data": {"image": image}}
-                for image, system, text in asked
-            ]
-            outputs = self.llm.generate(prompts, sampling, use_tqdm=self.heartbeat)
-        return [
-            (
-                question[0],
-                output.outputs[0].text.strip(),
-                output.outputs[0].finish_reason or "stop",
-                len(output.prompt_token_ids or ()),
-                len(output.outputs[0].token_ids),
-                "",
+            prompt = {
+                "prompt": plain_prompt(question),
+                "multi_modal_data": {"image": [photo]},
+                "multi_modal_uuids": {"image": [identity]},
+            }
+            (name,) = self.llm.enqueue(prompt, how, use_tqdm=False)
+        else:
+            goes_on = bool(question.answer_start)
+            (name,) = self.llm.enqueue_chat(
+                self._messages(request, picture),
+                how,
+                use_tqdm=False,
+                add_generation_prompt=not goes_on,
+                continue_final_message=goes_on,
             )
-            for question, output in zip(questions, outputs, strict=True)
-        ]
+        # vLLM answers under the name that it gave first, before it made it unique.
+        return str(name).partition("-")[0]
 
-    @staticmethod
-    def _message(image: Any, system: str, text: str) -> list[dict[str, Any]]:
-        # Photo before question: all questions about a photo share a prefix that vLLM caches.
-        return [
-            {"role": "system", "content": [{"type": "text", "text": system}]},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "image_pil", "image_pil": image},
-                    {"type": "text", "text": text},
-                ],
-            },
-        ]
+    def _messages(self, request: Request, picture: tuple[Any, str]) -> list[dict[str, Any]]:
+        in_context = self.photos != 1
+        turns = conversation(request.question, photos_of_exemplars=in_context)
+        shots = request.question.exemplars if in_context else ()
+        pictures = [*(self._shot(shot.image_id) for shot in shots), picture]
+        messages = []
+        for turn in turns:
+            content: list[dict[str, Any]] = [{"type": "text", "text": turn.text}]
+            if turn.photo is not None:
+                photo, identity = pictures[turn.photo]
+                content.insert(0, {"type": "image_pil", "image_pil": photo, "uuid": identity})
+            messages.append({"role": turn.role, "content": content})
+        return messages
+
+    def _shot(self, image_id: str) -> tuple[Any, str]:
+        """An exemplar's photo, remembered from the first window that brought it."""
+        if image_id not in self.shots:
+            self.shots[image_id] = _picture(self.pixels[image_id])
+            del self.pixels[image_id]
+        return self.shots[image_id]
+
+    def _level_words(self, answer_start: str) -> LevelWords:
+        if answer_start not in self.words:
+            self.words[answer_start] = level_words(
+                answer_start, lambda text: self.tokenizer.encode(text, add_special_tokens=False)
+            )
+        return self.words[answer_start]
+
+    def _result(self, pending: _Pending) -> Answer | Refused:
+        identity = pending.request.caption_id
+        output = pending.outputs[0]
+        prompt_tokens = len(output.prompt_token_ids or ())
+        cached = output.num_cached_tokens
+        if pending.words is None:
+            said = output.outputs[0]
+            return Answer(
+                identity,
+                said.text.strip(),
+                said.finish_reason or "stop",
+                prompt_tokens,
+                len(said.token_ids),
+                cached,
+            )
+        scores = []
+        for part, branch in enumerate(pending.words.branches):
+            output = pending.outputs[part]
+            if output.prompt_token_ids[-1] != branch.last:
+                why = "the model's chat template does not let an answer be continued"
+                return Refused(identity, "no_levels", why, True)
+            found = output.outputs[0].logprobs[0]
+            scores.append([found[token].logprob for token in branch.tokens])
+        try:
+            levels = pending.words.probabilities(scores)
+        except ValueError as error:
+            return Refused(identity, "not_a_number", str(error), True)
+        text = pending.words.sentence(levels)
+        return Answer(identity, text, "stop", prompt_tokens, pending.parts, cached, levels)
 
 
-def _heartbeat(pipe: Connection) -> type:
-    """A progress bar for vLLM that draws nothing and tells the parent that work goes on."""
-    from tqdm import tqdm
+def _picture(pixels: Pixels) -> tuple[Any, str]:
+    """A photo as vLLM takes it, and a name under which it caches what it computed of it."""
+    import hashlib
 
-    class Heartbeat(tqdm):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - tqdm wants an open file
-                super().__init__(*args, **{**kwargs, "file": nowhere, "disable": False})
-            self._beat = 0.0
+    from PIL import Image
 
-        def display(self, *_args: Any, **_kwargs: Any) -> bool:
-            return True
-
-        def close(self) -> None:
-            self.disable = True
-
-        def update(self, n: float | None = 1) -> bool | None:
-            self.n += n or 0
-            if time.monotonic() - self._beat > 1:
-                self._beat = time.monotonic()
-                pipe.send(("alive", self.n))
-            return None
-
-        def __iter__(self) -> Any:
-            for item in self.iterable:
-                yield item
-                self.update()
-
-    return Heartbeat
+    image = Image.fromarray(pixels)
+    digest = hashlib.blake2b(pixels.tobytes(), digest_size=16)
+    return image, f"{digest.hexdigest()}-{image.width}x{image.height}"
 
 
-def _rejections() -> tuple[type[Exception], ...]:
-    """What vLLM raises for a request that it will not take in."""
-    try:
-        from vllm.exceptions import VLLMClientError
-    except ImportError:
-        return (ValueError, TypeError)
-    return (VLLMClientError, ValueError, TypeError)
-
-
-def _check_options(options: dict[str, Any]) -> None:
-    """Raise UsageError for an option that vLLM does not have."""
-    from dataclasses import fields
-
-    from vllm.engine.arg_utils import EngineArgs
-
-    known = {field.name for field in fields(EngineArgs)}
-    for name in options:
-        if name not in known:
-            raise UsageError(f"vLLM has no option '{name}'", nearest(name, known))
+def _follow(parent: int) -> None:
+    """End this process and what it started within a second of the parent's end."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(os.getpid(), signal.SIGKILL)
 
 
 def _redirect(log: str) -> None:

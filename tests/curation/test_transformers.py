@@ -20,9 +20,10 @@ from curation import doctor, engines
 from curation.corpus import Corpus
 from curation.engines import default_models, make_engine
 from curation.engines.base import Answer, Refused, Request, Sampling
+from curation.engines.draws import draw
 from curation.engines.locate import locate_model
 from curation.engines.measured import MeasuredEngine
-from curation.engines.transformers import TransformersEngine, draw
+from curation.engines.transformers import TransformersEngine
 from curation.pocket import shipped
 from curation.pocket.shipped import POCKET_MAX_SIDE, POCKET_OPTIONS, shipped_models
 from curation.prompts import PromptLibrary, Question
