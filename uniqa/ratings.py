@@ -126,7 +126,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         InputError: no such file, an ending that is no table's, or a file that does not parse.
     """
     if path.is_dir() or is_container(path):
-        return _read_containers(path, None)
+        return _read_containers(path, None, [])
     kind = _kind(path)
     if not path.is_file():
         raise InputError(f"no table at {path}", "Check the path")
@@ -156,7 +156,7 @@ def _with_image_paths(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _read_containers(path: Path, score_column: str | None) -> pd.DataFrame:
+def _read_containers(path: Path, score_column: str | None, guessed: list[str]) -> pd.DataFrame:
     """A container's table, or one of all rated containers below a folder: shards of a dataset."""
     path = path.absolute()
     if is_container(path):
@@ -167,21 +167,36 @@ def _read_containers(path: Path, score_column: str | None) -> pd.DataFrame:
         raise InputError(
             f"no ratings in the folder {path}", "Name a table, or a container of photos with scores"
         )
+    _check_shards(path, shards)
     frames: list[pd.DataFrame] = []
     for shard in shards:
         frame = read_table(shard)
-        if frames and set(frame.columns) != set(frames[0].columns):
-            raise InputError(
-                f"{shard} has other columns than {shards[0]}",
-                "Put every dataset into a folder of its own",
-            )
         told = re.match(r"([a-z]+)[-_.\d]", Path(shard).name.lower())
         if told and "split" not in frame.columns:
             name = _RENAMED_SPLITS.get(told[1], told[1])
             if name in SPLITS:
                 frame["split"] = name
+                guessed.append(f"photos in {Path(shard).name} are of the split {name}, by its name")
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def _check_shards(folder: Path, shards: Sequence[str]) -> None:
+    """Refuse two datasets in one folder: they would get one scale.
+
+    Shards differ in numbers and splits only: train-00000-of-00004, test-00000-of-00001.
+    """
+    words = {*SPLITS, *_RENAMED_SPLITS, "of", ""}
+    first = None
+    for shard in shards:
+        parts = re.split(r"[\W\d_]+", str(Path(shard).relative_to(folder.parent)).lower())
+        name = [part for part in parts if part not in words]
+        if first not in (None, name):
+            raise InputError(
+                f"{shards[0]} and {shard} look like two datasets with ratings",
+                "Name each by itself, or put each into a folder of its own",
+            )
+        first = name
 
 
 def _read_text(path: Path, separator: str) -> pd.DataFrame:
@@ -244,10 +259,10 @@ def read_ratings(
         UsageError: a named column that the table does not have.
     """
     inside = path.is_dir() or is_container(path)
-    raw = _read_containers(path, score_column) if inside else read_frame(path)
+    guessed: list[str] = []
+    raw = _read_containers(path, score_column, guessed) if inside else read_frame(path)
     if raw.empty:
         raise InputError(f"{path} has no rows")
-    guessed: list[str] = []
     named = {
         "image": "image" if inside else image_column,
         "mos": score_column,

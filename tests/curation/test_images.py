@@ -149,7 +149,7 @@ def test_containers_are_photos_or_tables(tmp_path: Path, make_photo: Callable[..
     make_photo(tmp_path / "a.png")
     with tarfile.open(tmp_path / "plain.tar", "w") as tar:
         tar.add(tmp_path / "a.png", "in/a.png")
-    for name in ("one.tar", "two.tar"):
+    for name in ("one-1.tar", "one-2.tar"):
         (tmp_path / "rated").mkdir(exist_ok=True)
         (tmp_path / "a.json").write_text('{"mos": 3.5}')
         with tarfile.open(tmp_path / "rated" / name, "w") as tar:
@@ -158,14 +158,14 @@ def test_containers_are_photos_or_tables(tmp_path: Path, make_photo: Callable[..
     address = f"{tmp_path}/plain.tar::in/a.png"
     assert collect_images([tmp_path / "plain.tar"]) == ([address], [])
     rated = tmp_path / "rated"
-    assert collect_images([rated / "one.tar"]) == ([], [rated / "one.tar"])
+    assert collect_images([rated / "one-1.tar"]) == ([], [rated / "one-1.tar"])
     # The shards of one dataset are one table: their scale and splits belong together.
     photos = [f"{tmp_path}/a.png", address]
     assert collect_images([tmp_path, tmp_path / "plain.tar"]) == (photos, [tmp_path])
-    assert collect_images([rated / "one.tar"], "beauty") == ([f"{rated}/one.tar::1.png"], [])
+    assert collect_images([rated / "one-1.tar"], "beauty") == ([f"{rated}/one-1.tar::1.png"], [])
     table = read_ratings(tmp_path)
-    assert table.frame["image"].tolist() == [f"{rated}/{n}.tar::1.png" for n in ("one", "two")]
-    assert table.frame["name"].tolist() == ["rated/one.tar::1.png", "rated/two.tar::1.png"]
+    assert table.frame["image"].tolist() == [f"{rated}/one-{n}.tar::1.png" for n in (1, 2)]
+    assert table.frame["name"].tolist() == ["rated/one-1.tar::1.png", "rated/one-2.tar::1.png"]
 
 
 @pytest.mark.parametrize("name", ["shard.tar.gz", "photos.zip"])

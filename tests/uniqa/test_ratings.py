@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
+from uniqa.photos import read_photo
 from uniqa.ratings import is_table, read_ratings
 from uniqa.splits import SPLITS
 
@@ -326,3 +331,193 @@ def test_semicolons_and_decimal_commas_are_understood(tmp_path: Path) -> None:
 def test_a_column_without_numbers_shows_what_it_holds(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no numbers \(first: '60%'\)"):
         read_ratings(write(tmp_path / "t.csv", "image,mos\na.jpg,60%\n"))
+
+
+# ---- photos and ratings in one container ---------------------------------------------------------
+
+
+def embedded(path: Path, make_photo: Callable[..., Path], **columns: list[object]) -> Path:
+    """A Parquet file with a photo per row, as `datasets` writes it."""
+    count = len(next(iter(columns.values())))
+    photo = make_photo(path.parent / "loose" / "p.png").read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = [{"bytes": photo, "path": f"{i}.png"} for i in range(count)]
+    pq.write_table(pa.table({"image": image, **columns}), path)
+    return path
+
+
+def shard(path: Path, make_photo: Callable[..., Path], *told: str, **more: str) -> Path:
+    """A tar with one photo per JSON text, and other files of each ending in `more`."""
+    photo = make_photo(path.parent / "loose" / "p.png").read_bytes()
+    with tarfile.open(path, "w") as tar:
+        for number, text in enumerate(told):
+            files = {"jpg": photo, "json": text.encode()}
+            files |= {ending: value.encode() for ending, value in more.items()}
+            for ending, data in files.items():
+                info = tarfile.TarInfo(f"{number:03}.{ending}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_a_parquet_file_of_photos_and_scores_is_a_table(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    path = embedded(
+        tmp_path / "koniq.parquet", make_photo,
+        MOS=[1.5, 3.0, 4.5], dist_type=["blur", "noise", None], scene=["a", "a", "b"],
+    )  # fmt: skip
+    assert is_table(path)
+    table = read_ratings(path, image_column="of another table")
+    frame = table.frame
+    assert frame["image"].tolist() == [f"{path}::{i:08}" for i in range(3)]
+    assert frame["name"].tolist() == [f"koniq.parquet::{i:08}" for i in range(3)]
+    assert frame["mos"].tolist() == [1.5, 3.0, 4.5]
+    assert frame["known"].tolist() == ["blur", "noise", ""]
+    assert frame["group"].tolist() == ["a", "a", "b"]
+    assert set(frame["dataset"]) == {"koniq"}
+    assert "'dist_type' of koniq.parquet is taken as the known distortion" in " ".join(
+        table.guessed
+    )
+    for image in frame["image"]:
+        assert read_photo(image).width == 48
+
+
+def test_photos_without_scores_are_no_table(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    words = embedded(tmp_path / "words.parquet", make_photo, quality=["good", "bad"], label=[1, 2])
+    assert not is_table(words)
+    assert is_table(words, "label")
+    assert read_ratings(words, score_column="label").frame["mos"].tolist() == [1, 2]
+    with pytest.raises(InputError, match=r"no score column|holds no numbers"):
+        read_ratings(words)
+    classes = shard(tmp_path / "classes.tar", make_photo, "{}", "{}", cls="3", txt="a cat")
+    assert not is_table(classes)
+    with pytest.raises(InputError, match=r"no score column \(it has: image, cls, txt\)"):
+        read_ratings(classes)
+    assert read_ratings(classes, score_column="cls").frame["mos"].tolist() == [3, 3]
+
+
+def test_a_tar_with_scores_beside_its_photos_is_a_table(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    path = shard(
+        tmp_path / "spaq.tar",
+        make_photo,
+        '{"ratings": {"mos": 20, "sd": 2}, "distortion": "blur"}',
+        '{"ratings": {"mos": 70, "sd": 3}}',
+        "{broken",
+    )
+    assert is_table(path)
+    table = read_ratings(path)
+    assert table.frame["image"].tolist() == [f"{path}::000.jpg", f"{path}::001.jpg"]
+    assert table.frame["mos"].tolist() == [20, 70]
+    assert table.frame["std"].tolist() == [2, 3]
+    assert table.frame["known"].tolist() == ["blur", ""]
+    assert table.scale == Scale(0, 100)
+    assert "1 rows left out: no score" in table.dropped[0]
+    assert "'ratings.mos'" in " ".join(table.guessed)
+
+
+def test_a_score_may_be_a_file_of_its_own(tmp_path: Path, make_photo: Callable[..., Path]) -> None:
+    path = shard(tmp_path / "t.tar", make_photo, "{}", "[1, 2]", mos="3.5\n")
+    assert read_ratings(path).frame["mos"].tolist() == [3.5, 3.5]
+
+
+def test_a_saved_dataset_with_scores_is_a_table_with_splits(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    from datasets import Dataset, DatasetDict, Features, Image, Value
+
+    photo = make_photo(tmp_path / "p.png").read_bytes()
+    rows = {"image": [{"bytes": photo, "path": None}] * 2, "score": [1.0, 5.0]}
+    features = Features({"image": Image(), "score": Value("float32")})
+    one = Dataset.from_dict(rows, features=features)
+    DatasetDict({"train": one, "validation": one, "test": one}).save_to_disk(
+        str(tmp_path / "kadid")
+    )
+    path = tmp_path / "kadid"
+    assert is_table(path)
+    frame = read_ratings(path).frame
+    assert frame["split"].tolist() == ["test", "test", "train", "train", "val", "val"]
+    assert frame["image"][0] == f"{path}::test/00000000"
+    assert set(frame["dataset"]) == {"kadid"}
+    assert frame["group"].is_unique
+
+
+def test_shards_of_one_dataset_share_scale_and_names(
+    tmp_path: Path, make_photo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, scores in {"train-00000-of-2": [1.2, 2], "train-00001-of-2": [3, 88],
+                         "test-00000-of-1": [5, 6]}.items():  # fmt: skip
+        embedded(tmp_path / "spaq" / f"{name}.parquet", make_photo, mos=scores)
+    write(tmp_path / "spaq" / "notes.csv", "image,mos\na.jpg,1\n")
+    table = read_ratings(tmp_path / "spaq")
+    assert table.scale == Scale(0, 100)
+    assert table.frame["mos"].tolist() == [5, 6, 1.2, 2, 3, 88]
+    assert table.frame["split"].tolist() == ["test"] * 2 + ["train"] * 4
+    assert "photos in test-00000-of-1.parquet are of the split test" in " ".join(table.guessed)
+    assert set(table.frame["dataset"]) == {"spaq"}
+    assert table.frame["group"].is_unique
+    assert table.frame["name"][0] == "test-00000-of-1.parquet::00000000"
+    # Named from its own place, the photos' addresses are absolute all the same.
+    monkeypatch.chdir(tmp_path / "spaq")
+    assert read_ratings(Path()).frame["image"].equals(table.frame["image"])
+    embedded(tmp_path / "spaq" / "koniq.parquet", make_photo, mos=[1.0, 2.0])
+    with pytest.raises(InputError, match=r"koniq.* look like two datasets"):
+        read_ratings(tmp_path / "spaq")
+
+
+def test_a_folder_without_ratings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no ratings in the folder"):
+        read_ratings(tmp_path)
+
+
+def test_a_table_may_name_photos_in_a_container(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    tar = shard(tmp_path / "photos.tar", make_photo, "{}", "{}")
+    by_name = write(tmp_path / "t.csv", "image,mos\n000.jpg,1\n001,4\ngone.jpg,2\n")
+    frame = read_ratings(by_name, images_root=tar).frame
+    assert frame["image"].tolist() == [f"{tar}::{n}" for n in ("000.jpg", "001.jpg", "gone.jpg")]
+    by_address = write(tmp_path / "u.csv", "image,mos\nphotos.tar::000.jpg,1\n")
+    assert read_ratings(by_address).frame["image"].tolist() == [f"{tar}::000.jpg"]
+
+
+def test_photos_that_were_not_embedded_are_named_by_path(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    photo = make_photo(tmp_path / "a.png")
+    table = pa.table({"image": [{"bytes": None, "path": "a.png"}], "mos": [3.0]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert is_table(tmp_path / "t.parquet")
+    assert read_ratings(tmp_path / "t.parquet").frame["image"].tolist() == [str(photo)]
+
+
+# ---- known distortions ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["distortion", "Distortion Type", "dist_type", "attribute"])
+def test_a_known_distortion_comes_along_as_text(tmp_path: Path, header: str) -> None:
+    path = write(tmp_path / "t.csv", f"image,mos,{header}\na.jpg,1, blur \nb.jpg,2,\nc.jpg,3,4\n")
+    assert read_ratings(path).frame["known"].tolist() == ["blur", "", "4"]
+
+
+def test_a_code_is_no_distortion_unless_somebody_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "image,mos,dist_type\na.jpg,1,01\nb.jpg,2,24\nc.jpg,3,\n")
+    table = read_ratings(path)
+    assert table.frame["known"].tolist() == ["", "", ""]
+    said = [one for one in table.guessed if "'dist_type'" in one]
+    assert len(said) == 1
+    assert "numbers" in said[0]
+    told = read_ratings(path, known_column="dist_type").frame["known"]
+    assert told.tolist() == ["01", "24", ""]
+
+
+def test_a_wrong_known_column_is_met_with_the_nearest(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "image,mos,artefact\na.jpg,1,blur\n")
+    assert read_ratings(path).frame["known"].tolist() == [""]
+    assert read_ratings(path, known_column="artefact").frame["known"].tolist() == ["blur"]
+    with pytest.raises(UsageError, match="Did you mean 'artefact'"):
+        read_ratings(path, known_column="artifact")
