@@ -35,6 +35,7 @@ class ExemplarSets:
         *,
         seed: int,
         spares: Sequence[Exemplar] = (),
+        groups: Mapping[str, str] | None = None,
     ) -> None:
         """Take sets as they are; `compose` makes them.
 
@@ -43,6 +44,7 @@ class ExemplarSets:
             sets: at least one, none of them empty.
             seed: another seed, other sets for the images.
             spares: stand in for an exemplar that an image must not see, where no other set helps.
+            groups: image_id → group of further images, as far as a bank tells them.
 
         Raises:
             ValueError: no set, an empty one, or two sets that share an image or group.
@@ -57,6 +59,8 @@ class ExemplarSets:
         self.seed = seed
         self.sets: tuple[tuple[Exemplar, ...], ...] = tuple(tuple(one) for one in sets)
         self.spares = tuple(spares)
+        every = (*(shot for one in self.sets for shot in one), *self.spares)
+        self.groups = {**(groups or {}), **{shot.image_id: _group(shot) for shot in every}}
         self._images = [frozenset(shot.image_id for shot in one) for one in self.sets]
         self._groups = [frozenset(_group(shot) for shot in one) for one in self.sets]
         self._changed: dict[tuple[Exemplar, ...], tuple[Exemplar, ...]] = {}
@@ -81,7 +85,10 @@ class ExemplarSets:
                 "Add some, or lower --shots",
             )
         chosen = choose(bank, shots * min(sets, groups // shots), seed=seed)
-        return cls.dealt(task, chosen, rest=bank, shots=shots, seed=seed)
+        dealt = cls.dealt(task, chosen, rest=bank, shots=shots, seed=seed)
+        # A photo of the bank that is in no set still has the group that the bank gives it.
+        told = {shot.image_id: _group(shot) for shot in bank}
+        return cls(task, dealt.sets, seed=seed, spares=dealt.spares, groups=told)
 
     @classmethod
     def dealt(
@@ -124,24 +131,27 @@ class ExemplarSets:
 
         Args:
             image_id: SHA-256 of the photo.
-            group: its group in the ratings; empty if it has none.
+            group: its group in the ratings; empty if it has none. What the bank says counts too.
         """
-        own = group or image_id
+        own = {group or image_id, self.groups.get(image_id, image_id)}
         digest = hashlib.sha256(f"{self.seed}|{self.task}|exemplars|{image_id}".encode()).digest()
         first = int.from_bytes(digest[:8], "big") % len(self.sets)
         for step in range(len(self.sets)):
             place = (first + step) % len(self.sets)
-            if image_id not in self._images[place] and own not in self._groups[place]:
+            if image_id not in self._images[place] and own.isdisjoint(self._groups[place]):
                 return self.sets[place]
         return self._without(self.sets[first], image_id, own)
 
     def _without(
-        self, shots: tuple[Exemplar, ...], image_id: str, group: str
+        self, shots: tuple[Exemplar, ...], image_id: str, groups: set[str]
     ) -> tuple[Exemplar, ...]:
-        spares = [one for one in self.spares if one.image_id != image_id and _group(one) != group]
+        def may_be_seen(shot: Exemplar) -> bool:
+            return shot.image_id != image_id and _group(shot) not in groups
+
+        spares = [one for one in self.spares if may_be_seen(one)]
         kept: list[Exemplar] = []
         for shot in shots:
-            if shot.image_id != image_id and _group(shot) != group:
+            if may_be_seen(shot):
                 kept.append(shot)
             elif spares:
                 alike = [one for one in spares if one.level == shot.level]
@@ -172,6 +182,7 @@ class ExemplarSets:
             "seed": self.seed,
             "sets": [[asdict(shot) for shot in one] for one in self.sets],
             "spares": [asdict(shot) for shot in self.spares],
+            "groups": dict(sorted(self.groups.items())),
         }
 
     @classmethod
@@ -182,6 +193,7 @@ class ExemplarSets:
             [[Exemplar(**shot) for shot in one] for one in data["sets"]],
             seed=data["seed"],
             spares=[Exemplar(**shot) for shot in data["spares"]],
+            groups=data["groups"],
         )
 
 
