@@ -14,7 +14,6 @@ import json
 import os
 import posixpath
 import stat as stat_of
-import tarfile
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from uniqa.errors import InputError
+from uniqa.tars import regular_files
 
 SEPARATOR = "::"
 """Between a container and its member."""
@@ -258,35 +258,21 @@ class _Tar:
         self._photos: dict[str, tuple[int, int]] = {}
         self._beside: dict[str, dict[str, tuple[int, int]]] = {}
         try:
-            with tarfile.open(path, "r:") as tar:
-                for info in self._headers(tar):
-                    self._add(info)
-        except (tarfile.TarError, OSError, ValueError) as error:
+            for name, offset, size in regular_files(path):
+                self._add(posixpath.normpath(name).lstrip("/"), offset, size)
+        except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} cannot be read as a tar ({_line(error)})", "Copy it again"
             ) from error
 
-    @staticmethod
-    def _headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-        try:
-            while (info := tar.next()) is not None:
-                # Or the tar keeps every header that it ever saw.
-                tar.members.clear()  # type: ignore[attr-defined, unused-ignore]
-                yield info
-        except tarfile.ReadError:
-            # Cut off. What came before is whole; reading the last photo says that it is not.
+    def _add(self, name: str, offset: int, size: int) -> None:
+        if name.startswith(".") or "/." in name:
             return
-
-    def _add(self, info: tarfile.TarInfo) -> None:
-        name = posixpath.normpath(info.name).lstrip("/")
-        if not info.isreg() or info.issparse() or any(p.startswith(".") for p in name.split("/")):
-            return
-        place = (info.offset_data, info.size)
         key, ending = _key(name)
         if posixpath.splitext(name)[1].lower() in PHOTO_ENDINGS:
-            self._photos[name] = place
-        elif ending in _SIDECARS and info.size <= _LARGEST_SIDECAR:
-            self._beside.setdefault(key, {})[ending] = place
+            self._photos[name] = (offset, size)
+        elif ending in _SIDECARS and size <= _LARGEST_SIDECAR:
+            self._beside.setdefault(key, {})[ending] = (offset, size)
 
     def __len__(self) -> int:
         return len(self._photos)
