@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -127,12 +128,21 @@ def endpoint(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
 
 
+def is_loopback(url: str) -> bool:
+    """Whether the server is on this machine: no proxy leads there."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def check_extra(extra: Mapping[str, Any]) -> None:
     """Raise UsageError for a field of requests that is not the user's to set."""
     for name in extra:
         if name in _OWN_FIELDS:
             raise UsageError(
-                f"the server option '{name}' is set by UniQA for every request",
+                f"the field '{name}' of requests is set by UniQA",
                 "Sampling, seed and model have options of their own",
             )
 
@@ -203,7 +213,7 @@ def read_reply(
     identity = request.caption_id
     if request.question.answer_start:
         if levels is None:
-            said = f"the model said '{one_line(text)}'" if logprobs else "it gave none"
+            said = f"the model said '{text}'" if logprobs else "it gave none"
             why = f"no level word among the server's log-probabilities ({said})"
             return Refused(identity, "no_level", why, False)
         best = LEVELS[max(range(len(LEVELS)), key=levels.__getitem__)]
@@ -213,7 +223,7 @@ def read_reply(
         return Refused(identity, "filtered", "the server's content filter stopped it", True)
     if not text.strip():
         why = _text(message.get("refusal")) or f"finish_reason {finish}"
-        return Refused(identity, "empty", f"the model answered nothing ({one_line(why)})", True)
+        return Refused(identity, "empty", f"the model answered nothing ({why})", True)
     cut = finish in {"length", "max_tokens"}
     return Answer(identity, text.strip(), "length" if cut else "stop", *counts)
 
@@ -242,19 +252,14 @@ def read_failure(
 
 
 def server_words(text: str) -> str:
-    """A server's error message in one line, out of whatever JSON it is wrapped in."""
+    """A server's error message, out of whatever JSON it is wrapped in."""
     try:
         data = json.loads(text)
     except ValueError:
-        return one_line(text) or "no message"
+        return text or "no message"
     while isinstance(data, dict):
         data = next((data[key] for key in ("error", "message", "detail") if data.get(key)), "")
-    return one_line(data if isinstance(data, str) else json.dumps(data)) or "no message"
-
-
-def one_line(text: str) -> str:
-    """A text without line breaks and control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (data if isinstance(data, str) else json.dumps(data)) or "no message"
 
 
 def _asked_politely(question: Question) -> Question:

@@ -13,6 +13,9 @@ from uniqa.errors import UsageError
 
 HIDDEN = "***"
 
+LONGEST_MESSAGE = 300
+"""Characters of a server's own words that are passed on."""
+
 SHORTEST_SECRET = 6
 """Shorter keys (``EMPTY``, ``none``) are no secrets but words, which may stand in any text."""
 
@@ -55,3 +58,17 @@ class Key:
         if len(self.__secret) < SHORTEST_SECRET:
             return text
         return re.sub(re.escape(self.__secret), HIDDEN, text, flags=re.IGNORECASE)
+
+    def shown(self, text: str) -> str:
+        """Words of a server as people may see them: without the key, one line, not too long."""
+        # Hidden before it is cut: half a key is a secret as well.
+        hidden = self.hide(text)
+        line = " ".join("".join(c if c.isprintable() else " " for c in hidden).split())
+        return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+
+    @property
+    def remedy(self) -> str:
+        """What to do when the server refuses it."""
+        if self:
+            return f"Check the key in the environment variable {self.variable}"
+        return f"Put a key into the environment variable {self.variable}"

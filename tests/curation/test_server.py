@@ -27,7 +27,7 @@ from curation.engines.base import Answer, Engine, Refused, Request, Sampling
 from curation.engines.chat_api import PhotoUrl, endpoint
 from curation.engines.key import Key
 from curation.engines.pacing import Observation, Pace, Pacer, backoff, next_pace, retry_after
-from curation.engines.server import ServerEngine
+from curation.engines.server import OPTIONS, ServerEngine
 from curation.prompts import Exemplar, Question
 from tests.curation.faulty_server import Fault, FaultyServer, chat_reply
 from uniqa.errors import EngineError, UsageError
@@ -47,8 +47,11 @@ def engine_for() -> Iterator[Callable[..., ServerEngine]]:
     """Makes engines in front of a server; impatient ones, and closed in the end."""
     made: list[ServerEngine] = []
 
-    def make(server: FaultyServer, model: str = "seer", **options: Any) -> ServerEngine:
-        engine = ServerEngine(model, url=server.url, **{"timeout": 20.0, **options})
+    def make(
+        server: FaultyServer, model: str = "seer", *, timeout: float = 20.0, **told: Any
+    ) -> ServerEngine:
+        options = {name: told.pop(name) for name in OPTIONS if name in told}
+        engine = ServerEngine(model, url=server.url, timeout=timeout, options=options, **told)
         made.append(engine)
         return engine
 
@@ -62,7 +65,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits a tenth as long; how long is for the tests of pacing."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setattr(
-        "curation.engines.server.backoff", lambda *args: backoff(*args, base=0.05, most=0.2)
+        "curation.engines.exchange.backoff", lambda *args: backoff(*args, base=0.05, most=0.2)
     )
 
 
@@ -84,7 +87,7 @@ def test_asks_as_the_conversation_goes(
     serve: Callable[..., FaultyServer], engine_for: Callable[..., ServerEngine]
 ) -> None:
     server = serve()
-    engine: Engine = engine_for(server, options={"reasoning_effort": "low"})
+    engine: Engine = engine_for(server, extra={"reasoning_effort": "low"})
     shot = Exemplar("other", "other.jpg", "Is it sharp?", "Very sharp.")
     asked = replace(request(7, exemplars=(shot,)), shots=("data:image/png;base64,shot",))
     answer = only(engine.generate([asked]))
@@ -400,7 +403,7 @@ def test_the_card_gives_revision_and_context(
     assert engine_for(serve(), revision="r1").revision == "r1"
     assert engine_for(serve()).revision == "server"
     assert engine_for(serve(), photo="jpeg").revision == "server+jpeg"
-    assert engine_for(serve(), options={"x": 1}).revision != "server"
+    assert engine_for(serve(), extra={"x": 1}).revision != "server"
 
 
 def test_a_model_that_does_not_see_is_noticed_at_the_start(
@@ -460,9 +463,14 @@ def test_urls_that_cannot_be_meant_are_one_error(url: str) -> None:
     ("options", "says"),
     [
         ({"timeout": 0}, "timeout must be above 0"),
-        ({"most_in_flight": 0}, "most_in_flight must be above 0"),
-        ({"photo": "webp"}, "png or jpeg"),
-        ({"options": {"temperature": 1}}, "'temperature' is set by UniQA"),
+        ({"window": 0}, "window must be above 0"),
+        ({"options": {"most_in_flight": 0}}, "most_in_flight must be a whole number above 0"),
+        ({"options": {"attempts": 1.5}}, "attempts must be a whole number above 0"),
+        ({"options": {"unreachable": "long"}}, "unreachable must be seconds"),
+        ({"options": {"photo": "webp"}}, "png or jpeg"),
+        ({"options": {"extra": 3}}, "extra must be a mapping"),
+        ({"options": {"extra": {"temperature": 1}}}, "'temperature' of requests is set by UniQA"),
+        ({"options": {"attempt": 3}}, "no option 'attempt'. Did you mean 'attempts'"),
     ],
 )
 def test_options_that_cannot_be_meant_are_one_error(options: dict[str, Any], says: str) -> None:

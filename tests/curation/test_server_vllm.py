@@ -167,16 +167,24 @@ def test_a_vllm_server_answers_as_vllm_does_here(served: Served, photos: list[Ph
         greedy.close()
     finally:
         engine.close()
-    assert texts_of(answers) == texts_of(by_vllm_here(photos))
+    here, levels_here = by_vllm_here(photos)
+    assert texts_of(answers) == texts_of(here)
+    for there, one in zip(levels, levels_here, strict=True):
+        assert isinstance(there, Answer)
+        assert isinstance(one, Answer)
+        assert there.text == one.text
+        # The server rounds nothing; batches of another shape do.
+        assert there.levels == pytest.approx(one.levels, rel=1e-3, abs=1e-6)
 
 
-def by_vllm_here(photos: list[Photo]) -> list[Answer | Refused]:
+def by_vllm_here(photos: list[Photo]) -> tuple[list[Answer | Refused], list[Answer | Refused]]:
     from curation.engines.vllm import VllmEngine
 
     engine = VllmEngine(MODEL, max_side=POCKET_MAX_SIDE, engine_options=POCKET_OPTIONS)
     engine.start()
     try:
-        return engine.generate(requests_for(photos, engine.prepare))
+        levels = requests_for(photos[:1], engine.prepare, answer_start="The quality is")
+        return engine.generate(requests_for(photos, engine.prepare)), engine.generate(levels)
     finally:
         engine.close()
 
@@ -188,7 +196,9 @@ def texts_of(results: list[Answer | Refused]) -> dict[str, str]:
 @pytest.mark.timeout(600)
 def test_a_killed_server_is_noticed(served: Served, photos: list[Photo]) -> None:
     """The last test of this file: it ends the server."""
-    engine = ServerEngine(MODEL, url=served.url, max_side=POCKET_MAX_SIDE, unreachable=2.0)
+    engine = ServerEngine(
+        MODEL, url=served.url, max_side=POCKET_MAX_SIDE, options={"unreachable": 2.0}
+    )
     engine.start()
     many = [
         replace(one, caption_id=f"{number} {one.caption_id}", seed=number)
