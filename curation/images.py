@@ -28,8 +28,11 @@ from uniqa.ratings import has_scores, is_table
 
 Prepare = Callable[[Photo], Any]
 
-PHOTO_SECONDS = 180.0
-"""Time for one photo, from file to payload; a reader that needs longer hangs and is ended."""
+PHOTO_SECONDS = 120.0
+"""Time for one photo, from file to payload; a reader that needs longer hangs and is ended.
+
+The largest photos allowed take ten seconds to decode and measure at full size.
+"""
 
 _START_SECONDS = 120.0
 _GRACE_SECONDS = 30.0

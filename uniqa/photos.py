@@ -1,9 +1,9 @@
 """One photo from disk to upright RGB pixels, or one clear reason why not.
 
 Every other module sees pixels only through here: files, and photos in containers, are verified by
-decoding them whole, turned by their EXIF orientation, brought to 8-bit RGB on white and shrunk, so
-that no model meets a truncated, sideways, 16-bit, CMYK or transparent image. Must not know what
-pixels are used for.
+decoding them whole, turned by their EXIF orientation, brought to 8-bit sRGB on white and shrunk, so
+that no model meets a truncated, sideways, 16-bit, CMYK, wide-gamut or transparent image. Must not
+know what pixels are used for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from uniqa.containers import (
     PACKED,
@@ -147,6 +147,11 @@ def size_of(path: Path | str) -> tuple[int, int]:
 def _bytes(path: Path) -> bytes:
     try:
         return read_bytes(path)
+    except FileNotFoundError as error:
+        if "\\x" in path.name:
+            why = "its name is not UTF-8 text: rename it"
+            raise PhotoError(path, "unreadable", why) from error
+        raise PhotoError(path, "unreadable", _reason(error)) from error
     except OSError as error:
         raise PhotoError(path, "unreadable", _reason(error)) from error
     except MemoryError as error:
@@ -168,11 +173,15 @@ def _decode(path: Path, data: bytes, image: Image.Image, max_side: int | None) -
     upright = _upright(image)
     if upright.size != image.size and upright.size == image.size[::-1]:
         full_width, full_height = full_height, full_width
-    rgb = to_rgb(upright)
+    profile = image.info.get("icc_profile")
+    rgb = to_rgb(_to_srgb(upright, profile) if upright.mode == "CMYK" else upright)
     if max_side and max(rgb.size) > max_side:
         scale = max_side / max(rgb.size)
         shrunk = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
         rgb = rgb.resize(shrunk, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if upright.mode in ("RGB", "RGBA"):
+        # Last: the fewer pixels, the sooner done.
+        rgb = _to_srgb(rgb, profile)
     return Photo(
         path=path,
         image_id=hashlib.sha256(data).hexdigest(),
@@ -190,6 +199,21 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001
         # Whatever a parser of broken EXIF raises: the pixels are whole, and nobody says they lie.
+        return image
+
+
+def _to_srgb(image: Image.Image, profile: object) -> Image.Image:
+    """The colours that a profile means, in sRGB; the image as it is where the profile is broken."""
+    if not isinstance(profile, bytes) or not profile:
+        return image
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(own):
+            return image
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, own, srgb, outputMode="RGB") or image
+    except Exception:  # noqa: BLE001
+        # Profiles are as often broken, or meant for another mode, as the tools that wrote them.
         return image
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import struct
 import zlib
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from uniqa import photos
-from uniqa.photos import PhotoError, find_photos, image_id_of, read_photo
+from uniqa.photos import PhotoError, find_photos, image_id_of, read_photo, search, size_of
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -79,6 +80,40 @@ def test_cmyk_becomes_the_colours_people_see(tmp_path: Path) -> None:
     photo = read_photo(tmp_path / "print.jpg")
     assert photo.mode == "CMYK"
     np.testing.assert_allclose(photo.pixels[8, 8], (200, 40, 40), atol=6)
+
+
+def swapped_profile() -> bytes:
+    """A profile whose red is blue and whose blue is red."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = profile.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
+    profile = profile.replace(b"rXYZ", b"tmp ").replace(b"bXYZ", b"rXYZ")
+    return profile.replace(b"tmp ", b"bXYZ")
+
+
+@pytest.mark.parametrize("max_side", [None, 8])
+def test_colours_are_what_the_profile_means(tmp_path: Path, max_side: int | None) -> None:
+    for mode in ("RGB", "RGBA"):
+        path = tmp_path / f"{mode}.png"
+        Image.new(mode, (16, 16), RED).save(path, icc_profile=swapped_profile())
+        assert np.abs(read_photo(path, max_side=max_side).pixels.astype(int) - BLUE).max() < 3
+    Image.new("RGB", (16, 16), (200, 40, 90)).save(
+        tmp_path / "usual.png",
+        icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    )
+    assert tuple(read_photo(tmp_path / "usual.png").pixels[0, 0]) == (200, 40, 90)
+
+
+def test_a_broken_profile_changes_nothing(tmp_path: Path) -> None:
+    for number, profile in enumerate((b"no profile", swapped_profile()[:300], bytes(128))):
+        for mode, colour in (("RGB", RED), ("CMYK", (0, 255, 255, 0))):
+            path = tmp_path / f"{number}{mode}.jpg"
+            Image.new(mode, (16, 16), colour).save(path, quality=95, icc_profile=profile)
+            assert np.abs(read_photo(path).pixels.astype(int) - RED).max() < 6
+
+
+def test_broken_exif_leaves_a_photo_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(corners()).save(tmp_path / "a.png", exif=b"Exif\0\0no exif at all")
+    assert tuple(read_photo(tmp_path / "a.png").pixels[0, 0]) == RED
 
 
 def test_transparency_goes_on_white(tmp_path: Path) -> None:
@@ -249,3 +284,37 @@ def test_a_hidden_folder_named_by_the_user_is_searched(
 ) -> None:
     photo = make_photo(tmp_path / ".private" / "a.png")
     assert find_photos(tmp_path / ".private") == [photo]
+
+
+def test_what_only_looks_like_a_photo_is_listed_and_says_what_it_is(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    make_photo(tmp_path / "in" / "a.png")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    (tmp_path / "linked.png").symlink_to(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "again").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    found = search(tmp_path)
+    names = ["gone.jpg", "in/a.png", "linked.png", "loop.jpg", "pipe.jpg"]
+    assert found.photos == [str(tmp_path / name) for name in names]
+    assert read_photo(tmp_path / "linked.png").width == 48
+    with pytest.raises(PhotoError, match="not a regular file"):
+        read_photo(tmp_path / "pipe.jpg")
+
+
+def test_names_that_are_no_text_are_spelled_out(tmp_path: Path) -> None:
+    with open(os.fsencode(tmp_path) + b"/\xff.jpg", "wb"):  # noqa: PTH123
+        pass
+    (path,) = find_photos(tmp_path)
+    assert path == tmp_path / "\\xff.jpg"
+    str(path).encode("utf-8")
+    with pytest.raises(PhotoError, match="name is not UTF-8"):
+        read_photo(path)
+
+
+def test_sizes_come_from_the_header(tmp_path: Path, make_photo: Callable[..., Path]) -> None:
+    assert size_of(make_photo(tmp_path / "a.png", size=(31, 17))) == (31, 17)
+    assert size_of(claim(tmp_path / "claim.png", 9_000, 8_000)) == (9_000, 8_000)
+    (tmp_path / "text.jpg").write_text("no photo")
+    assert size_of(tmp_path / "text.jpg") == size_of(tmp_path / "gone.jpg") == (0, 0)
