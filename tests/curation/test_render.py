@@ -21,6 +21,7 @@ from uniqa.errors import InputError, UsageError
 from uniqa.photos import image_id_of
 
 LIBRARY = PromptLibrary()
+START = LIBRARY.cue("quality", "score").answer_start
 needs_pocket = pytest.mark.skipif(
     "pocket-a" not in shipped_models(), reason="the pocket models are not in this checkout"
 )
@@ -69,10 +70,8 @@ def test_turns_hold_what_is_said_and_photos_as_they_are_shrunk(
 
 def test_a_question_for_the_level_ends_with_an_answer_begun(photo: Path) -> None:
     rendered = render(ask("score"), photo)
-    assert (rendered.turns[-1].role, rendered.turns[-1].text) == (
-        "assistant",
-        "The technical quality of this photo is",
-    )
+    assert (rendered.turns[-1].role, rendered.turns[-1].text) == ("assistant", START)
+    assert rendered.turns[-2].photo is not None
 
 
 def test_what_cannot_be_shown_says_why(photo: Path, tmp_path: Path) -> None:
@@ -121,7 +120,7 @@ def test_the_prompt_and_its_tokens_are_those_of_the_engine(
 def test_the_prompt_of_a_question_for_the_level_goes_on(photo: Path) -> None:
     pytest.importorskip("transformers")
     rendered = render(ask("score"), photo, "pocket-a")
-    assert rendered.prompt.endswith("Assistant: The technical quality of this photo is")
+    assert rendered.prompt.endswith(f"Assistant: {START}")
 
 
 def test_a_model_without_a_chat_template_gets_one_photo_and_a_text(
@@ -154,7 +153,7 @@ def test_a_model_without_a_chat_template_gets_one_photo_and_a_text(
     assert Path(turn.photo.path) == photo
     assert turn.text == rendered.prompt
     assert "Answer 1." in rendered.prompt
-    assert rendered.prompt.endswith("The technical quality of this photo is")
+    assert rendered.prompt.endswith(START)
     assert rendered.tokens is not None
     assert rendered.tokens.image == 32
 
