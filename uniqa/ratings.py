@@ -441,7 +441,8 @@ class _Resolver:
 
     def resolve(self, names: Sequence[str]) -> list[str]:
         if self.told and is_container(self.roots[0]):
-            return self._in_container(self.roots[0], names)
+            inside = self._inside(self.roots[0])
+            return [inside.get(n, f"{self.roots[0]}{SEPARATOR}{n}") for n in names]
         sample = names[:: max(1, len(names) // 50)]
         hits = {r: sum(self._find(r, name) is not None for name in sample) for r in self.roots}
         root = max(self.roots, key=lambda candidate: hits[candidate])
@@ -450,10 +451,13 @@ class _Resolver:
         missing = [name for name in sample if self._find(root, name) is None]
         stems: dict[str, str] = {}
         if missing and root.is_dir():
-            # Names without an ending: look the files up once, by the name before the last dot.
-            for file in search(root, inside=False).photos:
+            # Names without an ending, or of photos in containers: look all up once.
+            found = search(root, inside=self.told)
+            for file in found.photos:
                 relative = Path(file).relative_to(root)
                 stems.setdefault(str(relative.with_suffix("")), file)
+            for container in found.containers:
+                stems = self._inside(container) | stems
         return [self._find(root, n) or stems.get(n) or str(root / n) for n in names]
 
     @staticmethod
@@ -462,11 +466,11 @@ class _Resolver:
         return str(path) if exists(path) else None
 
     @staticmethod
-    def _in_container(container: Path, names: Sequence[str]) -> list[str]:
-        inside = {one.split(SEPARATOR, 1)[1]: one for one in members(container)}
-        stems = {name.rpartition(".")[0]: one for name, one in inside.items()}
-        missing = f"{container}{SEPARATOR}"
-        return [inside.get(n) or stems.get(n) or missing + n for n in names]
+    def _inside(container: Path | str) -> dict[str, str]:
+        """Addresses of a container's photos by name, with and without ending."""
+        start = len(f"{container}{SEPARATOR}")
+        inside = {address[start:]: address for address in members(container)}
+        return {name.rpartition(".")[0]: address for name, address in inside.items()} | inside
 
 
 def _below(path: Path, addresses: Sequence[str]) -> list[str]:

@@ -481,6 +481,14 @@ def test_a_table_may_name_photos_in_a_container(
     by_name = write(tmp_path / "t.csv", "image,mos\n000.jpg,1\n001,4\ngone.jpg,2\n")
     frame = read_ratings(by_name, images_root=tar).frame
     assert frame["image"].tolist() == [f"{tar}::{n}" for n in ("000.jpg", "001.jpg", "gone.jpg")]
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    moved = tar.rename(folder / "photos.tar")
+    plain = make_photo(folder / "002.png")
+    by_folder = write(tmp_path / "v.csv", "image,mos\n000.jpg,1\n001,4\n002.png,2\n")
+    frame = read_ratings(by_folder, images_root=folder).frame
+    assert frame["image"].tolist() == [f"{moved}::000.jpg", f"{moved}::001.jpg", str(plain)]
+    tar = moved.rename(tar)
     by_address = write(tmp_path / "u.csv", "image,mos\nphotos.tar::000.jpg,1\n")
     assert read_ratings(by_address).frame["image"].tolist() == [f"{tar}::000.jpg"]
 
