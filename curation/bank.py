@@ -181,7 +181,7 @@ def _banked(where: str, folder: Path, item: Any, library: PromptLibrary) -> Bank
 
 _USABLE = """
     c.task = $1 AND c.source = 'model' AND c.finish_reason = 'stop'
-    AND len(regexp_split_to_array(trim(c.text), '\\s+')) BETWEEN $2 AND $3"""
+    AND len(string_split(trim(c.text), ' ')) BETWEEN $2 AND $3"""
 
 
 def _candidates(corpus: Corpus, task: str, question: str, seed: int) -> list[Exemplar]:
