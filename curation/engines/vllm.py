@@ -15,6 +15,7 @@ import ast
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -111,6 +112,7 @@ class VllmEngine:
         )
         self._in_a_row = 0
         self._closed = False
+        self._ending = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self._one_photo = False
@@ -123,13 +125,14 @@ class VllmEngine:
         return photo.pixels
 
     def start(self) -> None:
-        """Start the child and wait until the model answers.
+        """Start the child and wait until the model answers; one that runs is left as it is.
 
         Raises:
             EngineError: vLLM could not load the model.
         """
-        self._closed = False
-        self._launch()
+        if self._process is None:
+            self._closed = False
+            self._launch()
 
     def _launch(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -268,19 +271,19 @@ class VllmEngine:
         self._launch()
 
     def _end(self, *, politely: bool) -> None:
-        if self._pipe is not None:
+        # Another thread may close the engine while this one finds it dead: one of them ends it.
+        with self._ending:
+            pipe, child, family = self._pipe, self._process, self._family
+            self._pipe, self._process, self._family, self._known = None, None, [], {}
+        if pipe is not None:
             with suppress(OSError, ValueError):
                 if politely:
-                    self._pipe.send(("stop", None))
-            self._pipe.close()
-            self._pipe = None
-        if self._process is not None:
+                    pipe.send(("stop", None))
+            pipe.close()
+        if child is not None:
             if politely:
-                self._process.join(10)
-            _kill(self._process, self._family)
-            self._process = None
-        self._family = []
-        self._known = {}
+                child.join(10)
+            _kill(child, family)
 
     def _where_to_look(self) -> str:
         return f"vLLM's own words are in {self._log}" if self._log else ""

@@ -93,8 +93,8 @@ def main(pipe: Connection, parent: int, setting: Setting) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it was, this engine is not to be trusted
             pipe.send(("died", (_reason(error), out_of_memory(error))))
             break
-    # An orderly end lets vLLM take back what it registered; threads it leaves must not keep us.
-    last = threading.Timer(5, os._exit, (0,))
+    # An orderly end lets vLLM take back what it registered; what it leaves must not keep us.
+    last = threading.Timer(5, os.killpg, (os.getpid(), signal.SIGKILL))
     last.daemon = True
     last.start()
 

