@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 from curation.engines.base import Answer, Refused, Request
@@ -93,10 +92,9 @@ class ServerEngine:
         self._level_ids: dict[str, tuple[int, ...]] = {}
         self._line: Line | None = None
         self._broken: EngineError | None = None
-        if revision:
-            self.revision = revision + self._own_changes()
+        self._revision = revision
 
-    @cached_property
+    @property
     def revision(self) -> str:
         """As given, or told by the server on first use: ``served-`` and a hash of the model's card.
 
@@ -106,13 +104,19 @@ class ServerEngine:
         Raises:
             EngineError, UsageError: the server cannot be asked, or has no such model.
         """
-        card = self._handshake().card()
-        # Not `created`: vLLM writes the present time there.
-        known = [card.get(name) for name in ("id", "root", "parent")]
-        told = "server"
-        if known[1] and known[1] != known[0]:
-            told = f"served-{hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]}"
-        return told + self._own_changes()
+        if not self._revision:
+            card = self._handshake().card()
+            # Not `created`: vLLM writes the present time there.
+            known = [card.get(name) for name in ("id", "root", "parent")]
+            self._revision = "server"
+            if known[1] and known[1] != known[0]:
+                digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()
+                self._revision = f"served-{digest[:12]}"
+        return self._revision + self._own_changes()
+
+    @revision.setter
+    def revision(self, told: str) -> None:
+        self._revision = told
 
     @property
     def in_flight(self) -> int:

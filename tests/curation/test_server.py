@@ -302,7 +302,7 @@ def test_a_hang_is_bounded(
     serve: Callable[..., FaultyServer], engine_for: Callable[..., ServerEngine]
 ) -> None:
     server = serve(plan={1: [Fault(kind="hang")] * 9})
-    engine = engine_for(server, timeout=1.0)
+    engine = engine_for(server, timeout=2.0)
     first, second = engine.generate([request(1), request(2)])
     assert isinstance(first, Refused)
     assert (first.kind, first.permanent) == ("timed_out", False)
