@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from curation.prompts_cli import app as prompts_app
 from uniqa import __version__
 from uniqa.console import (
     draining,
@@ -32,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+app.add_typer(prompts_app, name="prompts")
 
 CorpusOption = Annotated[
     Path, typer.Option("--corpus", help="The corpus, a DuckDB file.", show_default=True)

@@ -116,6 +116,7 @@ _MODEL_KINDS: dict[str, str] = {
     "window": "count",
     "max_side": "count",
     "deadline": "number",
+    "separate_core": "switch",
     "url": "text",
     "key_variable": "text",
     "options": "mapping",

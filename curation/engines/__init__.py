@@ -55,7 +55,7 @@ def make_engine(
     chosen = "server" if chosen == "auto" and spec.url else engine_for(chosen)
     options = {**(engine_options or {}), **spec.options}
     if chosen == "server":
-        return _server(spec, options)
+        return _server(spec, options, shots)
     if spec.url or spec.key_variable:
         raise UsageError(f"the engine {chosen} has no server", "Leave the URL, or --engine server")
     options |= {} if spec.context is None else {"max_model_len": spec.context}
@@ -77,22 +77,27 @@ def _named(spec: ModelSpec) -> str:
 def _transformers(spec: ModelSpec, options: dict[str, Any]) -> Engine:
     from curation.engines.transformers import TransformersEngine
 
-    _refuse(spec, "transformers", ("dtype", "tensor_parallel", "gpus", "deadline"))
+    _refuse(spec, "transformers", ("dtype", "tensor_parallel", "gpus", "deadline", "separate_core"))
     return TransformersEngine(_named(spec), engine_options=options, **_common(spec))
 
 
-def _server(spec: ModelSpec, options: dict[str, Any]) -> Engine:
+def _server(spec: ModelSpec, options: dict[str, Any], shots: int) -> Engine:
     from curation.engines.server import ServerEngine
 
-    _refuse(spec, "server", ("dtype", "tensor_parallel", "gpus", "context"))
+    _refuse(spec, "server", ("dtype", "tensor_parallel", "gpus", "context", "separate_core"))
     if not spec.url:
         raise UsageError(
             f"no server is named for the model '{spec.id}'", "Name it by --url http://HOST:PORT/v1"
         )
-    told = {"timeout": spec.deadline, "key_variable": spec.key_variable or None}
-    known = {name: value for name, value in told.items() if value is not None}
+    told: dict[str, Any] = {"timeout": spec.deadline, "key_variable": spec.key_variable or None}
     return ServerEngine(
-        spec.id, url=spec.url, revision=spec.revision, options=options, **known, **_common(spec)
+        spec.id,
+        url=spec.url,
+        revision=spec.revision,
+        shots=shots,
+        options=options,
+        **{name: value for name, value in told.items() if value is not None},
+        **_common(spec),
     )
 
 
@@ -104,7 +109,8 @@ def _vllm(spec: ModelSpec, options: dict[str, Any], shots: int, log: Path | None
         options["tensor_parallel_size"] = spec.tensor_parallel
     if spec.id in POCKETS:
         options = POCKET_OPTIONS | options
-    settings = _common(spec) | ({} if spec.deadline is None else {"deadline": spec.deadline})
+    settings = _common(spec) | {"separate_core": spec.separate_core}
+    settings |= {} if spec.deadline is None else {"deadline": spec.deadline}
 
     def one(gpu: str | None, log: Path | None) -> Engine:
         return VllmEngine(

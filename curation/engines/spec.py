@@ -33,6 +33,8 @@ class ModelSpec:
     """Photos are shrunk to this many pixels on the longer side."""
     deadline: float | None = None
     """Seconds without a finished request after which the engine counts as hung."""
+    separate_core: bool = False
+    """vLLM's engine core in a process of its own: more throughput on a GPU."""
     url: str = ""
     """Of an OpenAI-compatible server, for the engine `server`."""
     key_variable: str = ""
