@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from pathlib import Path
 
@@ -193,3 +193,18 @@ def test_photos_in_containers_go_through_the_step(
         assert item.image_id == image_id_of(tmp_path / f"{number}.png")
     assert isinstance(items[3], Unusable)
     assert (items[3].kind, items[3].permanent) == ("unreadable", False)
+
+
+def test_only_some_windows_are_read_ahead(tmp_path: Path, make_photo: Callable[..., Path]) -> None:
+    """What bounds memory: payloads of no more than `ahead + 1` windows exist at once."""
+    paths = [str(make_photo(tmp_path / f"{i}.png", seed=i)) for i in range(8)]
+    begun = []
+
+    def batches() -> Iterator[list[str]]:
+        for path in paths:
+            begun.append(path)
+            yield [path]
+
+    with ImageStep(attrgetter("width"), 0, workers=1) as step:
+        for number, _ in enumerate(step.windows(batches(), ahead=2)):
+            assert len(begun) == min(number + 3, 8)
