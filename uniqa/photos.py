@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from uniqa.container_kinds import PHOTO_ENDINGS
 from uniqa.containers import (
     PACKED,
-    PHOTO_ENDINGS,
     is_container,
     members,
     open_container,
@@ -55,7 +55,9 @@ class PhotoError(Exception):
     """A file that is not a usable photo: `kind` is one word for tables, `message` one line."""
 
     def __init__(self, path: Path, kind: str, message: str) -> None:
-        super().__init__(f"{path}: {message}")
+        # A file's name may hold line ends and codes that a terminal obeys.
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+        super().__init__(f"{shown}: {message}")
         self.path = path
         self.kind = kind
         self.message = message

@@ -268,6 +268,12 @@ def test_photo_errors_survive_process_pools(tmp_path: Path) -> None:
     assert str(again) == str(error)
 
 
+def test_errors_are_one_line_whatever_the_name_is(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError) as caught:
+        read_photo(tmp_path / "two\nlines \x1b[31m ü.jpg")
+    assert "/two\\nlines \\x1b[31m ü.jpg: " in str(caught.value)
+
+
 def test_find_photos_sorts_and_leaves_out_hidden_files(
     tmp_path: Path, make_photo: Callable[..., Path]
 ) -> None:
