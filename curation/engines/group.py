@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from curation.engines.base import Answer, Engine, Refused, Request
-from curation.engines.pieces import pieces
+from curation.engines.pieces import in_order, pieces
 from uniqa.errors import EngineError, UsageError
 from uniqa.photos import Photo
 
@@ -86,7 +86,7 @@ class EngineGroup:
             raise failed[0]
 
     def generate(self, requests: Sequence[Request]) -> list[Answer | Refused]:
-        """One answer per request, as the engines come to them.
+        """One answer per request, in their order.
 
         Raises:
             EngineError: no engine is left; the last one's reason.
@@ -106,7 +106,7 @@ class EngineGroup:
                 raise error
         if work.left():
             raise next(reversed(self._lost.values()))
-        return work.results
+        return in_order(requests, work.results)
 
     def close(self) -> None:
         """Close all engines; one that cannot be closed does not keep the others open."""

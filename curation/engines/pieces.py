@@ -1,4 +1,4 @@
-"""Cutting a window of requests without tearing a photo's questions apart.
+"""Cutting a window of requests between photos, never within one, and joining the results again.
 
 Questions about one photo share its pixels and the prefix cache, so they belong together. Must not
 know of engines.
@@ -6,9 +6,9 @@ know of engines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from curation.engines.base import Request
+from curation.engines.base import Answer, Refused, Request
 
 
 def pieces(requests: Sequence[Request], size: int) -> list[list[Request]]:
@@ -30,6 +30,14 @@ def pieces(requests: Sequence[Request], size: int) -> list[list[Request]]:
             else:
                 cut.append(some)
     return cut
+
+
+def in_order(
+    requests: Sequence[Request], results: Iterable[Answer | Refused]
+) -> list[Answer | Refused]:
+    """Results as their requests stand, whatever came first: the same run writes the same rows."""
+    places = {request.caption_id: place for place, request in enumerate(requests)}
+    return sorted(results, key=lambda one: places[one.caption_id])
 
 
 def _photos(requests: Sequence[Request]) -> list[list[Request]]:

@@ -32,7 +32,7 @@ import psutil
 from curation.engines import worker
 from curation.engines.base import Answer, Refused, Request
 from curation.engines.locate import locate_model
-from curation.engines.pieces import pieces
+from curation.engines.pieces import in_order, pieces
 from uniqa.errors import EngineError, UsageError, nearest
 from uniqa.photos import Photo, Pixels
 
@@ -158,7 +158,7 @@ class VllmEngine:
         self._family = [one for pid in payload.family if (one := _process(pid)) is not None]
 
     def generate(self, requests: Sequence[Request]) -> list[Answer | Refused]:
-        """Answers for a window; a dead or hung engine costs only the request that kills it.
+        """Answers in the requests' order; a dead or hung engine costs only what kills it.
 
         Raises:
             EngineError: it died again and again without one answer, or does not start any more.
@@ -191,7 +191,7 @@ class VllmEngine:
                 waiting += [half for half in (rest[middle:], rest[:middle]) if half]
             else:
                 self._in_a_row = 0
-        return results
+        return in_order(requests, results)
 
     def close(self) -> None:
         """End the child, politely at first, and whatever it started."""

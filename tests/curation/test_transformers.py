@@ -26,10 +26,11 @@ from curation.engines.measured import MeasuredEngine
 from curation.engines.transformers import TransformersEngine
 from curation.pocket import shipped
 from curation.pocket.shipped import POCKET_MAX_SIDE, POCKET_OPTIONS, shipped_models
-from curation.prompts import PromptLibrary, Question
-from tests import tiny_idefics3
+from curation.prompts import Exemplar, PromptLibrary, Question
+from tests import tiny_blip2, tiny_idefics3
 from tests.conftest import Said
 from uniqa.errors import EngineError, InputError, UsageError
+from uniqa.levels import LEVELS
 
 LIBRARY = PromptLibrary()
 
@@ -249,6 +250,29 @@ def test_an_interrupt_goes_through(
         engine.generate([request(1), request(2)])
 
 
+def test_a_captioner_is_told_its_exemplars_and_says_levels(tmp_path: Path) -> None:
+    """BLIP-2 takes one photo and no chat; its level words have several tokens and begin alike."""
+    engine = TransformersEngine(str(tiny_blip2.build(tmp_path / "tiny-blip2")))
+    shown = Exemplar("other", "other.jpg", "How good is it?", "It is bad.", "bad")
+    plain = request(1)
+    told = replace(
+        plain,
+        caption_id="told",
+        question=replace(plain.question, exemplars=(shown,)),
+        shots=(plain.payload,),
+    )
+    level = replace(told, question=replace(told.question, answer_start="The quality is"))
+    level = replace(level, caption_id="level")
+    few, many, word = answers(engine.generate([plain, told, level]))
+    assert engine.context == 1024
+    assert (many.prompt_tokens or 0) > (few.prompt_tokens or 0)
+    assert word.levels is not None
+    assert sum(word.levels) == pytest.approx(1)
+    assert word.text in {f"The quality is {level}." for level in LEVELS}
+    assert word.tokens == 2
+    engine.close()
+
+
 def test_closed_engines_hold_nothing_and_start_again(model: Path) -> None:
     engine = TransformersEngine(str(model))
     engine.close()
@@ -411,7 +435,7 @@ def test_generate_with_transformers_into_a_corpus(
         ]
         assert all(0 < row[4] <= row[5] <= 6 for row in rows)
         ((config,),) = store.rows("SELECT config FROM runs")
-    assert json.loads(config)["models"] == ["pocket-a", "pocket-b"]
+    assert [one["id"] for one in json.loads(config)["models"]] == ["pocket-a", "pocket-b"]
     assert json.loads(config)["engine"] == "transformers"
     again = curate(*ask)
     assert [(one["made"], one["resumed"]) for one in json.loads(again.out)] == [(0, 12)] * 2
