@@ -184,11 +184,13 @@ class ParquetFile:
         if group != self._group or row < self._from:
             self._group, self._batch = group, _no_rows()
             self._batches = self._from_group(group)
+        # Until it is found there is no group: what fails within a damaged one begins anew.
+        self._group = -1
         for first, batch in self._batches:
             self._from, self._batch = first, batch
             if row < first + len(batch):
+                self._group = group
                 return
-        self._group = -1
         raise OSError(errno.EIO, "the Parquet file has fewer rows than it says")
 
     def _from_group(self, group: int) -> Iterator[tuple[int, Any]]:
@@ -257,6 +259,9 @@ class SavedDataset:
             if not tables:
                 return
             table = pa.concat_tables(tables)
+            for column in table.columns:
+                # A damaged offset would have this process read where it must not.
+                column.validate(full=True)
         except (OSError, pa.ArrowException) as error:
             raise InputError(
                 f"{folder} cannot be read as a saved dataset ({_line(error)})", "Save it again"

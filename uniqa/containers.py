@@ -109,7 +109,10 @@ def read_bytes(address: Path | str) -> bytes:
         return _opened(container, *version).read(member)
     except KeyError as error:
         raise FileNotFoundError(errno.ENOENT, "no such photo in the container") from error
-    except (InputError, ValueError, OverflowError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # Arrow's errors have no common kind: each is a photo that cannot be had.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OSError(errno.EIO, reason) from error
 

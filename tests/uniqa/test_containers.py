@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -332,3 +333,35 @@ def test_class_labels_are_told_by_name(tmp_path: Path, photos: list[bytes]) -> N
     assert frame["kind"].tolist()[:2] == ["noise", "blur"]
     assert pd.isna(frame["kind"][2])
     assert containers.columns(tmp_path / "c.parquet") == {"kind": False}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_costs_what_it_hits_and_never_more_than_an_error(
+    tmp_path: Path, photos: list[bytes], kind: str
+) -> None:
+    path, names = make(kind, tmp_path, photos)
+    file = path if path.is_file() else sorted(path.rglob("*.arrow"))[0]
+    whole = file.read_bytes()
+    random = np.random.default_rng(0)
+    right = wrong = refused = 0
+    for number in range(25):
+        data = bytearray(whole)
+        at = int(random.integers(0, len(data) - 30))
+        data[at : at + 30] = random.bytes(30)
+        file.write_bytes(bytes(data))
+        marker = {"datasets": "state.json", "dict": "dataset_dict.json"}.get(kind, "")
+        os.utime(path / marker, ns=(number + 1, number + 1))
+        try:
+            addresses = members(path)
+        except InputError:
+            refused += 1
+            continue
+        known = dict(zip(names, photos, strict=True))
+        for address in addresses:
+            try:
+                same = read_bytes(address) == known.get(address.rpartition("::")[2])
+            except OSError:
+                same = False
+            right, wrong = right + same, wrong + (not same)
+    assert refused < 25
+    assert right > 4 * wrong > 0
