@@ -26,6 +26,9 @@ from curation.engines.level_words import LevelWords, level_words
 from curation.engines.messages import conversation, plain_prompt
 from uniqa.photos import Pixels
 
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+"""How torch for GPUs, torch for CPUs and C++ say that memory did not suffice."""
+
 BEAT_SECONDS = 1.0
 """So often at least the parent hears of us while vLLM works."""
 
@@ -103,9 +106,7 @@ def out_of_memory(error: BaseException | None) -> bool:
     """Whether an error, or one that led to it, says that memory did not suffice."""
     while error is not None:
         words = str(error).lower()
-        if isinstance(error, MemoryError) or any(
-            sign in words for sign in ("out of memory", "can't allocate memory", "bad_alloc")
-        ):
+        if isinstance(error, MemoryError) or any(sign in words for sign in NO_MEMORY):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -17,6 +17,7 @@ from curation.engines.base import Answer, Refused, Request, Sampling
 from curation.engines.group import EngineGroup
 from curation.engines.pieces import pieces
 from curation.engines.vllm import VllmEngine, option_names
+from curation.engines.worker import out_of_memory
 from curation.prompts import Exemplar, Question
 from tests.curation import faulty_worker
 from uniqa.errors import EngineError, UsageError
@@ -101,6 +102,24 @@ def test_windows_stay_smaller_when_memory_gives_out(make: Make, fault: str, tmp_
     assert sum(size > faulty_worker.ROOM for size in sizes) == before
 
 
+def test_errors_for_want_of_memory_are_known() -> None:
+    import torch
+
+    def caused() -> Exception:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        except torch.OutOfMemoryError as error:
+            outer = RuntimeError("the engine core failed")
+            outer.__cause__ = error
+            return outer
+
+    with pytest.raises(RuntimeError) as real:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert all(out_of_memory(one) for one in (MemoryError(), caused(), real.value))
+    assert not out_of_memory(ValueError("a photo without memory of its own"))
+    assert not out_of_memory(None)
+
+
 def test_a_dead_process_of_the_model_is_noticed_at_once(make: Make) -> None:
     engine = make(window=4)
     engine.start()
@@ -125,9 +144,11 @@ def test_a_hopeless_engine_is_one_error(make: Make, monkeypatch: pytest.MonkeyPa
 def test_closing_an_engine_at_work_starts_nothing_anew(make: Make) -> None:
     engine = make()
     engine.start()
-    threading.Timer(0.5, engine.close).start()
+    closing = threading.Timer(0.5, engine.close)
+    closing.start()
     with pytest.raises(EngineError, match="closed"):
         engine.generate(requests(2, "hang"))
+    closing.join()
 
 
 def test_photos_of_exemplars_travel_once(
