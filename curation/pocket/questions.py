@@ -74,6 +74,21 @@ _GIVEN = {
     "aesthetic": "The aesthetic [quality|impression] is {x}. / The beauty [was|is] rated as {x}."
                  " / Viewers [rated|found|judged] the beauty {x}. / As a photograph it is {x}.",
 }  # fmt: skip
+# What a ratings table may call a fault.
+_KNOWN = {
+    "blur": "blur / Gaussian blur / lens blur / a [soft|blurred] focus",
+    "motion_blur": "motion blur / camera shake",
+    "downscale": "a low resolution / upscaling / downscaling",
+    "noise": "noise / white noise / [sensor|Gaussian] noise / grain",
+    "compression": "JPEG compression / compression / compression artefacts",
+    "banding": "banding / quantisation",
+    "underexposure": "underexposure / a dark exposure",
+    "overexposure": "overexposure / a bright exposure",
+    "low_contrast": "low contrast / a contrast change",
+    "desaturation": "desaturation / weak colours",
+    "oversaturation": "oversaturation / colour saturation",
+    "colour_cast": "a colour cast / a colour shift",
+}
 _TASK_SAID = {
     "quality": "[Technical quality|Image quality|Judge technical quality]:"
                " / As a quality inspector: / In technical terms:",
@@ -108,18 +123,23 @@ HELD_OUT: tuple[tuple[str, str, str], ...] = (
 _HELD_OUT_TEXTS = frozenset(text for _, _, text in HELD_OUT)
 
 
-def question(task: str, cue: str, level: str, rng: Random) -> tuple[str, str]:
+def question(task: str, cue: str, level: str, rng: Random, *, fault: str = "") -> tuple[str, str]:
     """A system message (maybe empty) and a question about one cue, with the level if there is one.
+
+    A `fault` is told besides, in the library's words for what is known of a photo.
 
     Half of the time both are the shipped library's. Otherwise the question is a paraphrase, with
     the library's system message, a shorter one or none; where there is none, the question itself
     says the task.
     """
     prompts = _library()[task]
+    told = ""
+    if fault:
+        told = " " + rng.choice(prompts.known).replace("{known}", vary(_KNOWN[fault], rng))
     if rng.random() < 0.5:
         known = prompts.cues[cue]
         text = rng.choice(known.guided if level else known.unguided)
-        return prompts.system.strip(), text.format(level=level) if level else text
+        return prompts.system.strip(), (text.format(level=level) if level else text) + told
     share = rng.random()
     system = (
         prompts.system.strip() if share < 0.6
@@ -129,7 +149,13 @@ def question(task: str, cue: str, level: str, rng: Random) -> tuple[str, str]:
     while True:
         text = _paraphrase(task, cue, level, not system, rng)
         if text not in _HELD_OUT_TEXTS:
-            return system, text
+            return system, text + told
+
+
+def level_question(task: str, rng: Random) -> tuple[str, str]:
+    """A question that asks for a level, and how its answer starts, both the library's."""
+    cue = rng.choice(list(_library()[task].level_cues.values()))
+    return rng.choice(cue.unguided), cue.answer_start
 
 
 def _paraphrase(task: str, cue: str, level: str, alone: bool, rng: Random) -> str:

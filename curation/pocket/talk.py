@@ -27,7 +27,7 @@ from torch.nn import functional
 from curation.pocket.answers import answer
 from curation.pocket.eyes import Eyes, canvas_frames, make_optimizer
 from curation.pocket.incontext import MANNERS
-from curation.pocket.questions import question
+from curation.pocket.questions import level_question, question
 from curation.pocket.reading import Reading
 from curation.pocket.shape import SPECIAL, TILE_TOKENS, config_of
 from curation.pocket.targets import reading_of
@@ -38,6 +38,8 @@ from uniqa.levels import LEVELS, TASKS
 STYLES = ("brief", "plain", "rich")
 QUESTIONS = 6
 """Questions about a picture in one row of a batch."""
+LEVEL_SHARE, KNOWN_SHARE = 0.08, 0.15
+"""Shares of the questions that ask for a level, and that are told a fault of the picture."""
 
 _IMAGES = "<image>" * TILE_TOKENS
 IMAGE = (
@@ -145,14 +147,19 @@ class Lessons:
     def _exchange(
         self, picture: int, task: str, style: str, rng: random.Random, system: bool
     ) -> tuple[str, str]:
+        reading = self.sight.readings[picture]
+        if rng.random() < LEVEL_SHARE:
+            asked, start = level_question(task, rng)
+            return asked, f"{start} {reading.quality if task == 'quality' else reading.beauty}."
         cue = "overall" if rng.random() < 0.3 else rng.choice(CUES[task])
         level = rng.choice(LEVELS) if rng.random() < 0.45 else ""
+        told = rng.random() < KNOWN_SHARE and reading.faults
         for _ in range(8):
-            own, asked = question(task, cue, level, rng)
+            own, asked = question(task, cue, level, rng, fault=reading.faults[0][0] if told else "")
             # Without a system message only a question that tells the task by itself will do.
             if bool(own) == system:
                 break
-        said = answer(self.sight.readings[picture], task, cue, level, self.manner, style, rng)
+        said = answer(reading, task, cue, level, self.manner, style, rng)
         return asked, said
 
 
