@@ -23,6 +23,7 @@ from curation.exemplars import ExemplarSets, choose
 from curation.pocket.listen import levels_said
 from curation.prompts import Exemplar, PromptLibrary
 from curation.strict import check_keys, read_yaml
+from uniqa.containers import exists
 from uniqa.errors import InputError, nearest
 from uniqa.levels import LEVELS, TASKS
 from uniqa.photos import PhotoError, read_photo
@@ -205,7 +206,7 @@ def _candidates(corpus: Corpus, task: str, question: str, seed: int) -> list[Exe
     photos.sort(key=lambda row: (seeded_key(seed, row["image_id"]), row["image_id"]))
     pool: dict[str, dict[str, Any]] = {}
     for level in LEVELS:
-        there = (one for one in photos if one["level"] == level and Path(one["path"]).is_file())
+        there = (one for one in photos if one["level"] == level and exists(one["path"]))
         pool |= {one["image_id"]: one for one in islice(there, POOL)}
     captions = corpus.table(
         f"""

@@ -96,6 +96,11 @@ class _Run:
             exemplars=exemplars,
         )
 
+    def check(self) -> None:
+        """Raise UsageError where something is known of photos that no template has words for."""
+        if any(rated.known for ratings in self.ratings.values() for rated in ratings):
+            self.library.check_known(self.config.tasks)
+
     def shots(self, spec: ModelSpec) -> int:
         """Exemplars that a model is shown."""
         return self.config.shots if spec.shots is None else spec.shots
@@ -149,10 +154,12 @@ def run_generate(
     if dry_run and not config.corpus.is_file():
         # Nothing to compare with, and a dry run leaves nothing behind.
         run = replace(run, ratings=inputs.rated(seed=config.seed, known={}))
+        run.check()
         return [_dry(run, None, *pair, probe_photos) for pair in _pairs(config, engines)]
     with Corpus(config.corpus, write=not dry_run) as corpus:
         ratings = inputs.rated(seed=config.seed, known=known_splits(corpus))
         run = replace(run, ratings=ratings)
+        run.check()
         if dry_run:
             return [_dry(run, corpus, *pair, probe_photos) for pair in _pairs(config, engines)]
         return _all_models(run, corpus, engines, should_stop)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 
+import pyarrow as pa
+
 from curation.bank import bank_sets, draw_bank, read_bank
 from curation.config import RunConfig
 from curation.corpus import Corpus, now
 from curation.exemplars import ExemplarSets
 from curation.prompts import PromptLibrary
-from uniqa.console import say
+from uniqa.console import say, warn
 from uniqa.errors import InputError
 
 
@@ -37,6 +39,8 @@ def exemplars_of(
         return {}
     if config.exemplars is not None:
         bank = read_bank(config.exemplars, library)
+        if corpus is not None:
+            _warn_of_held_back(corpus, {one.exemplar.image_id for one in bank})
         return {
             task: bank_sets(bank, task, shots=shots, sets=config.exemplar_sets, seed=config.seed)
             for task in config.tasks
@@ -48,6 +52,20 @@ def exemplars_of(
             "--exemplars FILE",
         )
     return {task: _drawn(corpus, config, library, task, shots, run_id) for task in config.tasks}
+
+
+def _warn_of_held_back(corpus: Corpus, image_ids: set[str]) -> None:
+    held_back = corpus.join(
+        "SELECT count(DISTINCT image_id) FROM ratings JOIN {ids} ON image_id = id "
+        "WHERE split <> 'train'",
+        pa.table({"id": pa.array(sorted(image_ids), pa.string())}),
+        {},
+    )[0][0]
+    if held_back:
+        warn(
+            f"{held_back:,} photos of the bank are in the val or test split of the corpus: what "
+            "their exemplars say reaches captions that training learns from"
+        )
 
 
 def _drawn(

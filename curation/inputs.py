@@ -15,7 +15,7 @@ from curation.images import collect_images
 from curation.plan import Rated
 from curation.ratings import rated_photos
 from uniqa.console import say, warn
-from uniqa.containers import stamp
+from uniqa.containers import is_container, stamp
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS
 from uniqa.ratings import RatingsTable, read_ratings
@@ -74,9 +74,9 @@ def _task_of(source: Source, tasks: Sequence[str]) -> str:
 
 
 def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
-    photos, table_paths = collect_images(source.images)
+    photos, table_paths = collect_images(source.images, source.score_column)
     tables = [_read_table(source, path) for path in table_paths]
-    paths = {str(path) for path in photos}
+    paths = set(photos)
     for table in tables:
         paths.update(table.frame["image"])
     lost = [path for table in tables for path in table.frame["image"] if stamp(path)[0] < 0]
@@ -104,8 +104,8 @@ def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
 def _read_table(source: Source, path: Path, photos: set[str] | None = None) -> RatingsTable:
     roots: list[Path | None] = [source.images_root]
     if photos is not None and source.images_root is None:
-        # The table may stand elsewhere: its names are then relative to the folders given.
-        roots += [folder for folder in source.images if folder.is_dir()]
+        # The table may stand elsewhere: its names are then relative to what holds the photos.
+        roots += [one for one in source.images if one.is_dir() or is_container(one)]
     best: tuple[int, RatingsTable] | None = None
     for root in roots:
         table = read_ratings(

@@ -6,21 +6,17 @@ of the corpus.
 
 from __future__ import annotations
 
-import io
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from PIL import Image
 
 from curation.engines.base import Answer, Engine, Refused, Request
 from curation.images import ImageStep, Prepared
 from curation.plan import Plan
 from curation.shots import ShotPhotos
-from uniqa.containers import read_bytes
 from uniqa.errors import UsageError
+from uniqa.photos import size_of
 
 PROBE_PHOTOS = 10
 """Photos that are asked about."""
@@ -141,14 +137,8 @@ def _choose(paths: Sequence[str]) -> list[str]:
 
 
 def _pixels(path: str) -> int:
-    """From the header alone; 0 for what is no photo, which the image step will tell."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(read_bytes(path))) as image:
-                return image.width * image.height
-    except Exception:  # noqa: BLE001 - damaged headers raise anything
-        return 0
+    width, height = size_of(path)
+    return width * height
 
 
 def _must_fit(engine: Engine, plan: Plan, results: Sequence[Answer | Refused]) -> None:

@@ -13,6 +13,9 @@ from curation.corpus import Corpus
 from curation.plan import Rated
 from uniqa.ratings import RatingsTable
 
+UNDAMAGED = frozenset("clean none no pristine reference ref original undistorted normal".split())
+"""What a table may write of a photo without a distortion: nothing that could be told."""
+
 
 def rated_photos(
     table: RatingsTable, task: str, *, seed: int, known: Mapping[tuple[str, str], str]
@@ -47,7 +50,7 @@ def rated_photos(
             scale=table.scale.name,
             group=row["group"],
             split=row["split"],
-            known=row["known"],
+            known="" if row["known"].strip().lower() in UNDAMAGED else row["known"],
         )
         for row in frame.to_dict("records")
     }

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uniqa.console import say, warn
+from uniqa.containers import exists, is_container, members
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS, Scale
 from uniqa.photos import find_photos
@@ -303,10 +304,12 @@ def find_images(inputs: Sequence[Path], images_root: Path | None = None) -> list
     """
     found: dict[Path, None] = {}
     for path in inputs:
-        if path.is_dir():
+        if path.is_dir() and not is_container(path):
             found.update(dict.fromkeys(find_photos(path)))
         elif path.is_file() and is_table(path):
             found.update(dict.fromkeys(_table_images(path, images_root)))
+        elif is_container(path):
+            found.update(dict.fromkeys(map(Path, members(path))))
         elif path.is_file():
             found[path] = None
         else:
@@ -327,8 +330,8 @@ def _table_images(path: Path, images_root: Path | None) -> list[Path]:
     names = [name for value in frame[column] if (name := str(value).strip())]
     here = path.resolve().parent
     roots = [images_root] if images_root else [here, here / "images"]
-    root = max(roots, key=lambda folder: sum((folder / name).is_file() for name in names[:50]))
-    if all((root / name).is_file() for name in names):
+    root = max(roots, key=lambda folder: sum(exists(folder / name) for name in names[:50]))
+    if all(exists(root / name) for name in names):
         return [root / name for name in names]
     stems = {
         str(photo.relative_to(folder).with_suffix("")): photo
@@ -336,7 +339,7 @@ def _table_images(path: Path, images_root: Path | None) -> list[Path]:
         if folder.is_dir()
         for photo in find_photos(folder)
     }
-    return [root / n if (root / n).is_file() else stems.get(n, root / n) for n in names]
+    return [root / n if exists(root / n) else stems.get(n, root / n) for n in names]
 
 
 def make_folds(groups: Sequence[str], seed: int, count: int = 5) -> list[list[int]]:

@@ -40,12 +40,17 @@ people = Console(stderr=True, highlight=False)
 
 def say(message: str, style: str = "") -> None:
     """One line for people; `message` is plain text, not markup."""
-    people.print(Text(message, style=style), soft_wrap=True)
+    people.print(Text(visible(message), style=style), soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """One line of warning for people."""
-    people.print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
+    people.print(Text.assemble(("warning: ", "yellow"), visible(message)), soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out: a file's name must not steer a terminal."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 MOST_LINES = 10
