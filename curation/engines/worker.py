@@ -153,7 +153,7 @@ class _Model:
                 # A seeded request whose prompt is taken in by halves kills vLLM 0.32 on the CPU
                 # (it winds back a random generator that cannot be wound back there).
                 "enable_chunked_prefill": False,
-                "max_num_seqs": 64,  # more only take memory where two dozen keep all cores busy
+                "max_num_seqs": 64,  # what each photo becomes is in memory meanwhile
                 # It keeps what it made of every photo, up to 4 GB: 5 GB for a model of 4 MB.
                 "mm_processor_cache_gb": 0.25,
             }
