@@ -61,7 +61,7 @@ def main() -> None:
             _compare(options)
 
 
-# ---- against the bare engine ----------------------------------------------------------------------
+# ---- against the bare engine ---------------------------------------------------------------------
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -92,7 +92,7 @@ def _compare(options: argparse.Namespace) -> None:
         f"python benchmarks/generate.py --photos {options.photos.name} --limit {options.limit}"
     )
     write_section("Generation against the bare engine", "\n".join(lines), command)
-    console.say("\n".join(lines))
+    console.people.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 _NAMES = {
@@ -179,15 +179,28 @@ def _generate(options: argparse.Namespace, paths: Sequence[str]) -> dict[str, An
 def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> dict[str, Any]:
     """vLLM by itself, asked what `generate` asks, from messages that are ready beforehand."""
     from PIL import Image
+    from vllm import SamplingParams
 
-    from curation.command import run_plan
-    from curation.engines import worker
+    from curation.engines import make_engine, worker
     from curation.engines.messages import conversation
+    from curation.incontext import exemplars_of
+    from curation.plan import Plan
+    from curation.prompts import PromptLibrary
     from curation.shots import ShotPhotos
     from uniqa.photos import read_photo
 
-    engine, plan = run_plan(_config(options, paths), engine="vllm")
-    llm = worker.load(engine)
+    config, library = _config(options, paths), PromptLibrary()
+    engine: Any = make_engine(options.model, engine="vllm", shots=options.shots)
+    plan = Plan(
+        tasks=config.tasks,
+        cues={task: library.cues(task) for task in config.tasks},
+        library=library,
+        sampling=config.sampling,
+        seed=config.seed,
+        exemplars=exemplars_of(None, config, library, options.shots, run_id=""),
+    )
+    # The very options that `generate` gives to vLLM.
+    llm = worker._Model(engine._setting).llm
     shots = ShotPhotos(engine)
     side = None if naive else engine.max_side
     messages: list[list[dict[str, Any]]] = []
@@ -199,7 +212,8 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
         for number, question in enumerate(plan.questions(path, photo.image_id)):
             photos = [*map(Image.fromarray, shots.of(question.exemplars)), image]
             messages.append(_message(conversation(question), photos, text_first=naive))
-            sampling.append(worker.sampling_params(plan.sampling_of(question), len(messages)))
+            how = plan.sampling_of(question).as_dict()
+            sampling.append(SamplingParams(**how, seed=len(messages)))
             asked.append((number, place))
     order = list(range(len(messages)))
     if naive:
@@ -231,7 +245,7 @@ def _message(turns: Any, photos: list[Any], *, text_first: bool) -> list[dict[st
     return message
 
 
-# ---- large plans ----------------------------------------------------------------------------------
+# ---- large plans ---------------------------------------------------------------------------------
 
 
 class InstantEngine:
@@ -295,13 +309,13 @@ def _plans(options: argparse.Namespace) -> None:
         )
         (options.work / "plan.duckdb").unlink()
     body = (
-        "An engine that answers at once; photos of 24 × 16 pixels, so what is measured is planning, "
-        "opening files and storing. Memory is the resident peak of the main process.\n\n"
+        "An engine that answers at once; photos of 24 × 16 pixels, so what is measured is "
+        "planning, opening files and storing. Memory is the resident peak of the main process.\n\n"
         + "\n".join(lines)
     )
     command = f"python benchmarks/generate.py --photos {options.photos.name} --plan"
     write_section("Large plans", body, command)
-    console.say("\n".join(lines))
+    console.people.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 def _many_photos(folder: Path, number: int) -> None:

@@ -179,7 +179,8 @@ def _all_models(
     run: _Run, corpus: Corpus, engines: Sequence[Engine], should_stop: Callable[[], bool]
 ) -> list[ModelResult]:
     config = run.config
-    told = json.loads(json.dumps(asdict(config), default=str))
+    settings = {"engine": run.engine, "engine_options": run.engine_options, **asdict(config)}
+    told = json.loads(json.dumps(settings, default=str))
     resumed = resumed_runs(corpus, told) if config.on_existing == "add" else []
     run_id = corpus.begin_run("generate", config.seed, told)
     results: list[ModelResult] = []

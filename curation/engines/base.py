@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from curation.prompts import Question
@@ -56,7 +56,7 @@ class Answer:
     finish_reason: str
     prompt_tokens: int | None = None
     tokens: int | None = None
-    cached_tokens: int | None = None
+    cached_tokens: int | None = field(default=None, compare=False)
     levels: tuple[float, ...] | None = None
 
 

@@ -1,0 +1,91 @@
+"""From what is named to photos and ratings: several datasets, each with a scale of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from curation.config import Source
+from curation.inputs import read_inputs
+from uniqa.errors import InputError, UsageError
+from uniqa.levels import TASKS, Scale
+
+MakePhoto = Callable[..., Path]
+
+
+def dataset(folder: Path, make_photo: MakePhoto, marks: list[float], header: str = "mos") -> Path:
+    lines = [f"image,{header}"]
+    for number, mark in enumerate(marks):
+        make_photo(folder / f"{number}.png", seed=hash((folder.name, number)) % 1000)
+        lines.append(f"{number}.png,{mark}")
+    (folder / "ratings.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_two_datasets_keep_their_scales(tmp_path: Path, make_photo: MakePhoto) -> None:
+    first = dataset(tmp_path / "first", make_photo, [1, 3, 5])
+    second = dataset(tmp_path / "second", make_photo, [0, 50, 100])
+    inputs = read_inputs(
+        [
+            Source((first,), first / "ratings.csv", "quality", scale=Scale(1, 5)),
+            Source((second,), second / "ratings.csv", "aesthetic", scale=Scale(100, 0)),
+        ],
+        TASKS,
+    )
+    assert inputs.paths == sorted(inputs.paths)
+    assert len(inputs.paths) == 6
+    rated = inputs.rated(seed=0, known={})
+    (good,) = rated[str(first / "2.png")]
+    (bad,) = rated[str(second / "2.png")]
+    assert (good.score, good.level, good.task, good.scale) == (
+        1,
+        "perfect",
+        "quality",
+        "linear[1,5]",
+    )
+    assert (bad.score, bad.level, bad.task, bad.scale) == (0, "bad", "aesthetic", "linear[100,0]")
+
+
+def test_one_photo_may_be_rated_for_both_tasks(tmp_path: Path, make_photo: MakePhoto) -> None:
+    folder = dataset(tmp_path / "both", make_photo, [1, 5])
+    beauty = tmp_path / "beauty.csv"
+    beauty.write_text("image,beauty\n0.png,9\n1.png,2\n")
+    inputs = read_inputs(
+        [
+            Source((folder,), folder / "ratings.csv", "quality", scale=Scale(1, 5)),
+            Source((folder,), beauty, "aesthetic", scale=Scale(1, 10)),
+        ],
+        TASKS,
+    )
+    assert len(inputs.paths) == 2
+    ratings = inputs.rated(seed=0, known={})[str(folder / "0.png")]
+    assert [(one.task, one.level) for one in ratings] == [
+        ("quality", "bad"),
+        ("aesthetic", "perfect"),
+    ]
+
+
+def test_what_is_known_is_told_but_not_that_nothing_is_wrong(
+    tmp_path: Path, make_photo: MakePhoto
+) -> None:
+    for number in range(3):
+        make_photo(tmp_path / f"{number}.png", seed=number)
+    table = tmp_path / "ratings.csv"
+    table.write_text(
+        "image,mos,distortion\n0.png,1,JPEG compression\n1.png,3,clean\n2.png,5,Reference\n"
+    )
+    inputs = read_inputs([Source((tmp_path,), table, scale=Scale(1, 5))], ["quality"])
+    rated = inputs.rated(seed=0, known={})
+    told = [rated[str(tmp_path / f"{number}.png")][0].known for number in range(3)]
+    assert told == ["JPEG compression", "", ""]
+
+
+def test_nothing_named_and_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no photos are named"):
+        read_inputs([Source()], TASKS)
+    with pytest.raises(InputError, match="nowhere"):
+        read_inputs([Source((tmp_path / "nowhere",))], TASKS)
+    with pytest.raises(UsageError, match="unknown task 'beauty'"):
+        read_inputs([Source((tmp_path,), ratings_task="beauty")], TASKS)
