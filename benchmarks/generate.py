@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.results import write_section
+from curation.engines.base import untold
 from uniqa import console
 
 ROLES = ("generate", "bare", "naive")
@@ -259,6 +260,9 @@ class InstantEngine:
     samples = True
     listens = True
     context: int | None = None
+
+    def __init__(self) -> None:
+        self.on_answered: Callable[[int], None] = untold
 
     @staticmethod
     def prepare(photo: Any) -> int:

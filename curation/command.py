@@ -220,13 +220,14 @@ def _one_model(
             engine,
             run.plan(spec, shown),
             run_id,
-            lambda captions: display.advance(captions, generation),
+            lambda captions, results: display.advance(captions, results, generation),
             should_stop,
             on_existing=config.on_existing,
             resumed=resumed,
             max_failure_rate=config.max_failure_rate,
         )
         display.expect(len(paths) * generation.per_photo)
+        engine.on_answered = display.answered
         try:
             generation.run(paths, config.workers)
         finally:

@@ -13,19 +13,20 @@ import platform
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import psutil
 import pyarrow as pa
 
 from curation.migrations import MIGRATIONS
-from uniqa.errors import CorpusBusyError, InputError, UsageError, nearest
+from uniqa.errors import CorpusBusyError, CorpusWriteError, InputError, UsageError, nearest
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -72,6 +73,7 @@ class Corpus:
         Raises:
             InputError: there is no corpus at `path`, or it is no corpus.
             CorpusBusyError: another process has it open for writing.
+            CorpusWriteError: there is no room to make or migrate it.
         """
         self.path = path
         if not write and not path.is_file():
@@ -87,8 +89,9 @@ class Corpus:
         self._db = _connect(path, read_only=not write)
         try:
             self._prepare(write)
-        except BaseException:
+        except BaseException as error:
             self._db.close()
+            _raise_trouble(path, error)
             raise
 
     def _prepare(self, write: bool) -> None:
@@ -133,9 +136,19 @@ class Corpus:
         """The corpus itself."""
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        """Close the file; with a clean exit DuckDB folds its log into it."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; with a clean exit DuckDB folds its log into it.
+
+        Raises:
+            CorpusWriteError: in place of DuckDB's error, if disk or memory gave out.
+        """
         self.close()
+        _raise_trouble(self.path, error)
 
     def close(self) -> None:
         """Close the file."""
@@ -144,11 +157,15 @@ class Corpus:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: commits at the end, rolls back on any error."""
+        import duckdb
+
         self._db.execute("BEGIN TRANSACTION")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # After a fatal error nothing is left to roll back, and that error is the one to tell.
+            with suppress(duckdb.Error):
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
@@ -385,6 +402,34 @@ def _explain(path: Path, text: str) -> Exception:
         except psutil.Error:
             pass
     return CorpusBusyError(f"{path} is in use by {holder}", "Wait for it to end, or stop it")
+
+
+def _raise_trouble(path: Path, error: BaseException | None) -> None:
+    """Raise CorpusWriteError if an error of DuckDB's is the machine's doing, and not ours.
+
+    A commit that found no room was rolled back, and so was one during which DuckDB could not fold
+    its log into the file (then it refuses everything until it is opened anew); what was committed
+    before stands either way.
+    """
+    if error is None:
+        return
+    import duckdb
+
+    if isinstance(error, duckdb.OutOfMemoryException):
+        remedy = "Make memory and disk free, and repeat the command"
+    elif isinstance(error, duckdb.IOException | duckdb.FatalException) or (
+        isinstance(error, duckdb.TransactionException) and "Could not write" in str(error)
+    ):
+        remedy = "Make room, or mend the disk, and repeat the command"
+    else:
+        return
+    # The system's own words, of which DuckDB makes a sentence with several files and causes.
+    system = re.search(r'Could not \w+ file "[^"]*": ([^"\n]+)', str(error))
+    why = system[1] if system else _reason(error)
+    raise CorpusWriteError(
+        f"{path} cannot be written or read any more: {why}",
+        f"What was stored before is safe. {remedy}",
+    ) from error
 
 
 def check_column(corpus: Corpus, name: str, where: str) -> None:

@@ -87,7 +87,8 @@ class Generation:
         engine: what answers; it is started only if something is missing.
         plan: what is wanted of every photo.
         run_id: goes into every row.
-        on_progress: told how many captions of the plan were passed, after every window.
+        on_progress: told how many captions of the plan were passed, after every window, and how
+            many of these the engine has answered now. The engine's `on_answered` is untouched.
         should_stop: asked after every window.
         on_existing: skip, add or replace (see `curation.existing`).
         resumed: for add, runs that this one goes on with.
@@ -100,7 +101,7 @@ class Generation:
         engine: Engine,
         plan: Plan,
         run_id: str,
-        on_progress: Callable[[int], None] = lambda _captions: None,
+        on_progress: Callable[[int, int], None] = lambda _captions, _results: None,
         should_stop: Callable[[], bool] = lambda: False,
         *,
         on_existing: str = "skip",
@@ -184,7 +185,7 @@ class Generation:
             block = paths[start : start + BLOCK_PHOTOS]
             open_photos = self._open(block)
             if len(block) > len(open_photos):
-                self._progress((len(block) - len(open_photos)) * self.per_photo)
+                self._progress((len(block) - len(open_photos)) * self.per_photo, 0)
             for first in range(0, len(open_photos), photos):
                 yield open_photos[first : first + photos]
 
@@ -301,7 +302,7 @@ class Generation:
         self._store(window, results)
         self.seconds.store += time.monotonic() - began
         self.counts.photos_failed += len(window.broken)
-        self._progress(window.size * self.per_photo)
+        self._progress(window.size * self.per_photo, len(results))
         self._give_up_if_hopeless()
 
     def _store(self, window: _Window, results: Results) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 
@@ -17,11 +18,13 @@ class Display:
     def __init__(self, model: str) -> None:
         self._model = model
         self._context = progress()
+        self._lock = threading.Lock()
+        self._passed = self._under_way = 0
 
     def __enter__(self) -> Display:
         """The display, shown."""
         self._bar: Progress = self._context.__enter__()
-        self._task = self._bar.add_task(f"{self._model}: captions", total=None, note="")
+        self._task = self._bar.add_task(f"{self._model}: captions", total=None, note="starting …")
         self._began = time.monotonic()
         return self
 
@@ -38,9 +41,23 @@ class Display:
         """How many captions there will be in all, those of earlier runs included."""
         self._bar.update(self._task, total=captions)
 
-    def advance(self, captions: int, generation: Generation) -> None:
-        """So many more were passed: made, found there, or failed."""
-        self._bar.update(self._task, advance=captions, note=self._note(generation))
+    def answered(self, captions: int) -> None:
+        """So many more came from the engine, but are not stored yet; called by its threads."""
+        with self._lock:
+            self._under_way += captions
+            self._show()
+
+    def advance(self, captions: int, results: int, generation: Generation) -> None:
+        """So many more were passed, of which the engine has just given `results`."""
+        with self._lock:
+            self._passed += captions
+            self._under_way = max(0, self._under_way - results)
+            self._show(self._note(generation))
+
+    def _show(self, note: str | None = None) -> None:
+        if note is not None:
+            self._bar.update(self._task, note=note)
+        self._bar.update(self._task, completed=self._passed + self._under_way)
 
     def _note(self, generation: Generation) -> str:
         counts, seconds = generation.counts, generation.seconds

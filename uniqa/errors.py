@@ -5,7 +5,7 @@
 | 0 | done |
 | 1 | finished, but more items failed than allowed |
 | 2 | wrong command line, policy or configuration |
-| 3 | input that cannot be used: a folder, table, photo, manifest or model |
+| 3 | input that cannot be used: a folder, table, photo, manifest or model; a full disk |
 | 4 | the corpus is held by another process |
 | 5 | an engine could not be started or kept dying |
 | 130 | interrupted; what was finished is stored |
@@ -47,6 +47,12 @@ class CorpusBusyError(UniqaError):
     """Another process has the corpus open."""
 
     exit_code = 4
+
+
+class CorpusWriteError(UniqaError):
+    """The corpus cannot be written or read any more: a full disk, a broken one, no memory."""
+
+    exit_code = 3
 
 
 class EngineError(UniqaError):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -70,6 +70,10 @@ class Refused:
     permanent: bool
 
 
+def untold(_answers: int) -> None:
+    """An `on_answered` that nobody listens to."""
+
+
 class Engine(Protocol):
     """A model that answers questions about photos."""
 
@@ -89,6 +93,9 @@ class Engine(Protocol):
     """Whether it reads prompts: exemplars and questions for a level are for such engines only."""
     context: int | None
     """Tokens of prompt and answer together at most; None where unknown or before `start`."""
+
+    on_answered: Callable[[int], None]
+    """Told how many more answers have come, while `generate` is at work; set by whoever asks."""
 
     def prepare(self, photo: Photo) -> Any:
         """What requests need of a photo. Runs in the image step's processes, so it is picklable."""

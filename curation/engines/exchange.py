@@ -13,7 +13,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from curation.engines.base import Answer, Refused, Request
+from curation.engines.base import Answer, Refused, Request, untold
 from curation.engines.chat_api import (
     Again,
     Dialect,
@@ -144,6 +144,7 @@ class Exchange:
         retries: Counter[str],
     ) -> None:
         self.results: dict[str, Answer | Refused] = {}
+        self.on_answered: Callable[[int], None] = untold
         self.stopped: Hopeless | None = None
         self.level_ids: Mapping[str, tuple[int, ...]] = {}
         self._line = line
@@ -163,8 +164,10 @@ class Exchange:
                 self._send_what_may_be_sent()
                 if len(self._flying) < self._pacer.window:
                     self._pacer.idle()
+                before = len(self.results)
                 for task in await self._next_ones():
                     self._settle(self._flying.pop(task), task.result())
+                self.on_answered(len(self.results) - before)
         finally:
             for task in self._flying:
                 task.cancel()

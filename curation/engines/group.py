@@ -68,6 +68,16 @@ class EngineGroup:
         for one in self._engines:
             one.context = tokens
 
+    @property
+    def on_answered(self) -> Callable[[int], None]:
+        """Whom all engines tell; they do so from threads of their own."""
+        return self._engines[0].on_answered
+
+    @on_answered.setter
+    def on_answered(self, told: Callable[[int], None]) -> None:
+        for one in self._engines:
+            one.on_answered = told
+
     def prepare(self, photo: Photo) -> Any:
         """What the first engine's requests need of a photo."""
         return self._engines[0].prepare(photo)

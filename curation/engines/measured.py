@@ -7,13 +7,13 @@ photo shows is beyond it. Picklable, so that it can run in worker processes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engines.base import Answer, Refused, Request
+from curation.engines.base import Answer, Refused, Request, untold
 from curation.measuring.measure import Measurements, measure
 from curation.phrasing.grammar import phrase
 from uniqa.photos import Photo
@@ -34,6 +34,7 @@ class MeasuredEngine:
     context: int | None = None
 
     def __init__(self) -> None:
+        self.on_answered: Callable[[int], None] = untold
         self._last: tuple[str, Measurements] | None = None
 
     @staticmethod

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from curation.engines.base import Answer, Refused, Request
+from curation.engines.base import Answer, Refused, Request, untold
 from curation.engines.chat_api import Dialect, PhotoUrl, check_extra, endpoint
 from curation.engines.exchange import Exchange, Limits, Line
 from curation.engines.handshake import Handshake
@@ -81,6 +81,7 @@ class ServerEngine:
         self.max_side = max_side
         self.window = window
         self.prepare = PhotoUrl(chosen["photo"])
+        self.on_answered: Callable[[int], None] = untold
         self.retries: Counter[str] = Counter()
         """How often a request had to be sent again, by reason: a status, timeout, connection …"""
         self._limits = Limits(timeout, chosen["attempts"], chosen["unreachable"])
@@ -160,6 +161,7 @@ class ServerEngine:
                     self._level_ids[start] = self._handshake().level_ids(start)
             exchange = Exchange(self._line, self._dialect, self._limits, self._pacer, self.retries)
             exchange.level_ids = self._level_ids
+            exchange.on_answered = self.on_answered
             self._line.run(exchange.answer(requests))
         except BaseException:
             # Ctrl-C above all: what is in flight is cancelled, and the connections are closed.

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.engines.base import Answer, Refused, Request
+from curation.engines.base import Answer, Refused, Request, untold
 from curation.engines.draws import Draws
 from curation.engines.level_words import LevelWords, level_words
 from curation.engines.locate import locate_model
@@ -86,6 +86,7 @@ class TransformersEngine:
         self._batch_size = options["batch_size"]
         self._longest = options["max_model_len"]
         self._folder, self.model, self.revision = locate_model(model)
+        self.on_answered: Callable[[int], None] = untold
         self._loaded: _Model | None = None
         self.context: int | None = None
 
@@ -116,6 +117,7 @@ class TransformersEngine:
             about_levels = bool(batch[0].question.answer_start)
             ask = self._loaded.levels if about_levels else self._loaded.answer
             results |= ask(batch)
+            self.on_answered(len(batch))
         return [results[request.caption_id] for request in requests]
 
     def close(self) -> None:

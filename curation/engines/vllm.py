@@ -17,7 +17,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 
 from curation.engines import worker
-from curation.engines.base import Answer, Refused, Request
+from curation.engines.base import Answer, Refused, Request, untold
 from curation.engines.locate import locate_model
 from curation.engines.pieces import in_order, pieces
 from uniqa.errors import EngineError, UsageError, nearest
@@ -102,6 +102,7 @@ class VllmEngine:
         self.max_side = max_side
         self.window = window
         self.context: int | None = None
+        self.on_answered: Callable[[int], None] = untold
         self.restarts = 0
         """How often the child died."""
         folder, self.model, self.revision = locate_model(model)
@@ -212,6 +213,7 @@ class VllmEngine:
             kind, payload = self._receive(self._deadline)
             if kind == "some":
                 results += payload
+                self.on_answered(len(payload))
             elif kind == "died":
                 why, memory = payload
                 raise EngineDied(why, memory=memory)

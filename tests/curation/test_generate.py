@@ -17,7 +17,7 @@ import pytest
 
 from curation import generate
 from curation.corpus import Corpus
-from curation.engines.base import Answer, Refused, Request, Sampling
+from curation.engines.base import Answer, Refused, Request, Sampling, untold
 from curation.generate import Generation
 from curation.images import ImageStep
 from curation.plan import Plan, Rated
@@ -48,6 +48,7 @@ class FakeEngine:
         self.model = model
         self.reply = reply
         self.asked: list[Request] = []
+        self.on_answered: Callable[[int], None] = untold
         self.starts = 0
 
     def start(self) -> None:
