@@ -46,6 +46,10 @@ _KEYS = {
     "filters": ["filter_id"],
 }
 
+_HEADERS = 3 * 4096
+"""Bytes of a DuckDB file without anything in it."""
+
+_LOCKED = "Could not set lock"
 
 VERDICT_COLUMNS = frozenset(
     "kept dropped_by dropped_value dropped_threshold run_id created_at".split()
@@ -383,15 +387,30 @@ def _connect(path: Path, *, read_only: bool) -> Any:
     import duckdb
 
     try:
-        return duckdb.connect(str(path), read_only=read_only)
+        try:
+            return duckdb.connect(str(path), read_only=read_only)
+        except duckdb.IOException as error:
+            # Whoever is just making it holds the lock.
+            if read_only or _LOCKED in str(error) or not _half_made(path):
+                raise
+            path.unlink()
+            return duckdb.connect(str(path))
     except duckdb.IOException as error:
         raise _explain(path, str(error)) from error
     except duckdb.Error as error:
         raise InputError(f"{path} cannot be opened as a corpus ({_reason(error)})") from error
 
 
+def _half_made(path: Path) -> bool:
+    """Whether DuckDB was stopped while it made the file: it holds nothing, and cannot be opened."""
+    if not path.is_file() or path.stat().st_size >= _HEADERS:
+        return False
+    head = path.read_bytes()[:12]
+    return not head or head[8:] == b"DUCK"
+
+
 def _explain(path: Path, text: str) -> Exception:
-    if "Could not set lock" not in text:
+    if _LOCKED not in text:
         return InputError(f"{path} cannot be opened as a corpus ({text.splitlines()[0]})")
     match = re.search(r"PID (\d+)", text)
     holder = f"process {match[1]}" if match else "another process"
