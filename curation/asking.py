@@ -21,6 +21,7 @@ class Asking:
 
     def __init__(self, ask: Callable[[Sequence[Request]], Results]) -> None:
         self._ask = ask
+        self._closed = False
         self._windows: queue.SimpleQueue[tuple[Sequence[Request], Future[Results]] | None]
         self._windows = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="asking", daemon=True)
@@ -33,12 +34,16 @@ class Asking:
         return future
 
     def close(self) -> None:
-        """Take no more windows; the one at work is not waited for."""
+        """Begin no more windows; the one at work is not waited for."""
+        self._closed = True
         self._windows.put(None)
 
     def _work(self) -> None:
         while (item := self._windows.get()) is not None:
             requests, future = item
+            if self._closed:
+                # Begun now, it would start an engine again that is being closed.
+                future.cancel()
             if not future.set_running_or_notify_cancel():
                 continue
             try:

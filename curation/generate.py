@@ -158,14 +158,15 @@ class Generation:
             waiting = time.monotonic()
             items = next(windows, None)
             self.seconds.images += time.monotonic() - waiting
-            current = self._prepare(items, asking) if items else None
+            # Photos that were read after someone asked to stop are not begun.
+            current = self._prepare(items, asking) if items and not self._stop() else None
             if before is not None:
                 self._finish(before)
-                if self._stop():
-                    # What the engine has begun is finished, what it has not is left for next time.
-                    if current is not None and not current.results.cancel():
-                        self._finish(current)
-                    return False
+            if self._stop():
+                # What the engine has begun is finished, what it has not is left for next time.
+                if current is not None and not current.results.cancel():
+                    self._finish(current)
+                return False
             if items is None:
                 return True
             before = current

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curation.children import without_ctrl_c
 from uniqa.containers import is_container, members
 from uniqa.errors import InputError, UniqaError
 from uniqa.photos import SUFFIXES, Found, Photo, PhotoError, read_photo, search
@@ -171,9 +172,9 @@ class ImageStep:
         """The step; its processes start with the first photo."""
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        """End the processes."""
-        self._stop()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        """End the processes; after an error without waiting for the photos that they read."""
+        self._stop(at_once=kind is not None)
         if self._lone is not None:
             self._lone.stop()
             self._lone = None
@@ -203,8 +204,9 @@ class ImageStep:
     def _submit(self, paths: Sequence[str]) -> _Window:
         window = _Window(paths, [], self._pool or self._start())
         try:
-            for path in paths:
-                window.futures.append(window.pool.submit(_read, self._job(path)))
+            with without_ctrl_c():  # the pool starts its processes when it is given work
+                for path in paths:
+                    window.futures.append(window.pool.submit(_read, self._job(path)))
         except BrokenProcessPool:
             pass  # What was not taken is read alone, with all the rest of the window.
         return window
@@ -235,8 +237,12 @@ class ImageStep:
         self._pool = ProcessPoolExecutor(self._workers, context, _follow_parent, (os.getpid(),))
         return self._pool
 
-    def _stop(self) -> None:
+    def _stop(self, *, at_once: bool = False) -> None:
         if self._pool is not None:
+            if at_once:
+                # What kill_workers() will do where Python 3.14 is the oldest supported.
+                for process in list((self._pool._processes or {}).values()):
+                    process.kill()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
@@ -248,7 +254,8 @@ class _LoneReader:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
-        self._process.start()
+        with without_ctrl_c():
+            self._process.start()
         theirs.close()
         if not self._pipe.poll(_START_SECONDS) or self._answer() is None:
             self.stop()

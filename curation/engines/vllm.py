@@ -29,6 +29,7 @@ from typing import Any
 
 import psutil
 
+from curation.children import without_ctrl_c
 from curation.engines import worker
 from curation.engines.base import Answer, Refused, Request, untold
 from curation.engines.locate import locate_model
@@ -113,6 +114,7 @@ class VllmEngine:
         )
         self._in_a_row = 0
         self._closed = False
+        self._awaited = False
         self._ending = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -137,13 +139,19 @@ class VllmEngine:
 
     def _launch(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=worker.main,
-            args=(theirs, os.getpid(), self._setting),
-            name=f"uniqa-vllm-{self.model}",
-        )
-        self._process.start()
+        with self._ending:
+            # Another thread may have closed the engine; a child started now would be nobody's.
+            if self._closed:
+                raise EngineError(f"vLLM was closed while '{self.model}' was at work")
+            ours, theirs = context.Pipe()
+            child = context.Process(
+                target=worker.main,
+                args=(theirs, os.getpid(), self._setting),
+                name=f"uniqa-vllm-{self.model}",
+            )
+            with without_ctrl_c():
+                child.start()
+            self._pipe, self._process = ours, child
         theirs.close()
         try:
             kind, payload = self._receive(START_SECONDS)
@@ -195,9 +203,10 @@ class VllmEngine:
         return in_order(requests, results)
 
     def close(self) -> None:
-        """End the child, politely at first, and whatever it started."""
+        """End the child, politely if it is idle, and whatever it started."""
         self._closed = True
-        self._end(politely=True)
+        # One that loads or computes hears nothing before it is done.
+        self._end(politely=not self._awaited)
 
     def _ask(self, requests: Sequence[Request], results: list[Answer | Refused]) -> None:
         """Put a window to the child and add to `results` as they come."""
@@ -238,6 +247,13 @@ class VllmEngine:
         return worker.Window(bare, photos, shots, forget)
 
     def _receive(self, patience: float) -> tuple[str, Any]:
+        self._awaited = True
+        try:
+            return self._next_message(patience)
+        finally:
+            self._awaited = False
+
+    def _next_message(self, patience: float) -> tuple[str, Any]:
         until = time.monotonic() + patience
         pipe, child = self._pipe, self._process
         assert pipe is not None
@@ -267,9 +283,6 @@ class VllmEngine:
                 f"vLLM died {self._in_a_row} times in a row with '{self.model}' (last: {error})",
                 self._where_to_look(),
             ) from error
-        if self._closed:
-            # By another thread, while this one waited for answers.
-            raise EngineError(f"vLLM was closed while '{self.model}' was at work") from error
         self._launch()
 
     def _end(self, *, politely: bool) -> None:
