@@ -56,6 +56,15 @@ VERDICT_COLUMNS = frozenset(
 )
 """Columns of the view `corpus` that no policy may use: they follow from runs, not from captions."""
 
+INDEXED = 4096
+"""So many rows at most are found one by one by their keys; more by a join."""
+
+LARGE = 200_000
+"""Rows from which on reading a whole column takes longer than looking a window's keys up."""
+
+PER_LOOK = 512
+"""Keys per query of the former: DuckDB leaves its index for lists much longer than that."""
+
 _MOMENTS = frozenset("current_date current_time current_timestamp localtime localtimestamp".split())
 
 
@@ -250,20 +259,38 @@ class Corpus:
 
     def known_files(self, paths: Sequence[str]) -> dict[str, KnownFile]:
         """What is remembered of these files."""
-        with self._registered(pa.table({"path": pa.array(paths, pa.string())})) as name:
-            found = self.rows(
-                f"SELECT f.path, size, mtime_ns, image_id FROM files f JOIN {name} USING (path)"
-            )
+        found = self._look_up("files", "path", "size, mtime_ns, image_id", paths)
         return {path: KnownFile(size, mtime, image) for path, size, mtime, image in found}
 
     def done(self, caption_ids: Sequence[str]) -> set[str]:
         """Those of the captions that are stored, or have failed for good."""
-        with self._registered(pa.table({"id": pa.array(caption_ids, pa.string())})) as name:
-            found = self.rows(
-                f"SELECT id FROM {name} JOIN captions ON caption_id = id UNION "
-                f"SELECT id FROM {name} JOIN failures ON failure_id = id WHERE permanent"
-            )
-        return {row[0] for row in found}
+        stored = self._look_up("captions", "caption_id", "true", caption_ids)
+        failed = self._look_up("failures", "failure_id", "permanent", caption_ids)
+        return {one for one, _ in stored} | {one for one, permanent in failed if permanent}
+
+    def _look_up(
+        self, table: str, key: str, columns: str, values: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        """The key and columns of the rows with these primary keys.
+
+        A few keys of a large table are looked up in the primary key's index, which takes as long
+        however large it is; a join, which reads the whole column, is quicker otherwise.
+        """
+        if len(values) > INDEXED or self._rows_about(table) < LARGE:
+            with self._registered(pa.table({"value": pa.array(values, pa.string())})) as name:
+                return self.rows(
+                    f'SELECT {key}, {columns} FROM {name} JOIN "{table}" ON {key} = value'
+                )
+        found: list[tuple[Any, ...]] = []
+        # A list as a parameter: DuckDB uses the index for it, but not for a subquery.
+        query = f'SELECT {key}, {columns} FROM "{table}" WHERE list_contains(?, {key})'
+        for start in range(0, len(values), PER_LOOK):
+            found += self.rows(query, [list(values[start : start + PER_LOOK])])
+        return found
+
+    def _rows_about(self, table: str) -> int:
+        query = "SELECT estimated_size FROM duckdb_tables() WHERE table_name = ?"
+        return int(self.value(query, [table]) or 0)
 
     def join(
         self, query: str, data: pa.Table, parameters: Mapping[str, Any]
@@ -331,13 +358,8 @@ class Corpus:
         """Write failure rows; one that failed before keeps its key and counts one attempt more."""
         if not rows:
             return
-        data = pa.Table.from_pylist([dict(row) for row in rows])
-        with self._registered(data) as name:
-            again = dict(
-                self.rows(
-                    f"SELECT failure_id, attempts FROM failures JOIN {name} n USING (failure_id)"
-                )
-            )
+        ids = [str(row["failure_id"]) for row in rows]
+        again = dict(self._look_up("failures", "failure_id", "attempts", ids))
         self.put(
             "failures",
             [
@@ -348,9 +370,10 @@ class Corpus:
 
     def resolve_failures(self, failure_ids: Sequence[str]) -> None:
         """Mark failures as overcome: the rows stay, as history."""
-        if not failure_ids:
+        failed = [one for one, _ in self._look_up("failures", "failure_id", "true", failure_ids)]
+        if not failed:
             return
-        with self._registered(pa.table({"id": pa.array(failure_ids, pa.string())})) as name:
+        with self._registered(pa.table({"id": pa.array(failed, pa.string())})) as name:
             self._db.execute(
                 f"UPDATE failures SET resolved = true, permanent = false "
                 f"WHERE failure_id IN (SELECT id FROM {name})"

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from curation import corpus as corpus_module
 from curation.corpus import Corpus, KnownFile, check_column
 from curation.migrations import MIGRATIONS
 from tests.conftest import caption_row, image_rows, rating_row
@@ -353,3 +354,32 @@ def test_the_view_corpus_puts_a_photo_of_any_test_split_there(corpus: Corpus) ->
     corpus.put("ratings", [rating_row(1), rating_row(1, dataset="tad", split="test", mos=9.0)])
     rows = corpus.rows("SELECT task, split, mos, group_id FROM corpus ORDER BY task")
     assert rows == [("aesthetic", "test", None, "scene1"), ("quality", "test", 3.0, "scene1")]
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_keys_are_found_in_large_and_in_small_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    """By the primary key's index or by a join: the same rows."""
+    monkeypatch.setattr(corpus_module, "LARGE", 0 if large else 10**9)
+    monkeypatch.setattr(corpus_module, "PER_LOOK", 3)
+    with Corpus(tmp_path / "c.duckdb", write=True) as corpus:
+        corpus.put("captions", [caption_row(number, 0) for number in range(0, 20, 2)])
+        corpus.put("files", [image_rows(number)[1] for number in range(5)])
+        failure = {
+            "stage": "engine", "kind": "k", "message": "m", "path": "p", "run_id": "r",
+        }  # fmt: skip
+        corpus.add_failures(
+            [
+                {**failure, "failure_id": f"caption{number:03}", "permanent": number == 1}
+                for number in (1, 3)
+            ]
+        )
+        wanted = [f"caption{number:03}" for number in range(8)]
+        assert corpus.done(wanted) == {f"caption{number:03}" for number in (0, 1, 2, 4, 6)}
+        assert corpus.done([]) == set()
+        known = corpus.known_files([f"/photos/{number}.jpg" for number in range(3, 9)])
+        assert sorted(known) == ["/photos/3.jpg", "/photos/4.jpg"]
+        assert known["/photos/3.jpg"].image_id == f"{3:064x}"
+        corpus.resolve_failures(wanted)
+        assert corpus.rows("SELECT DISTINCT resolved FROM failures") == [(True,)]

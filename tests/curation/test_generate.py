@@ -78,7 +78,7 @@ def _shared_readers(monkeypatch: pytest.MonkeyPatch, readers: ProcessPoolExecuto
             self._pool = readers
             return readers
 
-        def _stop(self) -> None:
+        def _stop(self, *, at_once: bool = False) -> None:
             self._pool = None
 
     monkeypatch.setattr(generate, "ImageStep", SharedStep)

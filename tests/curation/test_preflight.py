@@ -26,7 +26,7 @@ def _shared(monkeypatch: pytest.MonkeyPatch, readers: Any) -> None:
             self._pool = readers
             return readers
 
-        def _stop(self) -> None:
+        def _stop(self, *, at_once: bool = False) -> None:
             self._pool = None
 
     monkeypatch.setattr(preflight, "ImageStep", SharedStep)
