@@ -278,9 +278,8 @@ from uniqa.errors import CorpusWriteError
 chance = Random(0)
 try:
     with Corpus(Path(sys.argv[1]), write=True) as corpus:
-        corpus._db.execute("SET checkpoint_threshold = '300KB'")
+        corpus._db.execute("SET checkpoint_threshold = '1MB'")
         for number in range(500):
-            row = corpus.rows("SELECT * FROM runs")
             with corpus.transaction():
                 text = chance.randbytes(20_000).hex()
                 corpus.put("images", [{"image_id": f"{number}", "path": text}])
@@ -293,7 +292,7 @@ except CorpusWriteError as error:
 @pytest.mark.slow
 def test_a_disk_that_is_full_when_the_log_is_folded_in_loses_nothing(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.duckdb"
-    words = [*no_file_over(900_000), sys.executable, "-c", FILL, str(corpus)]
+    words = [*no_file_over(4_000_000), sys.executable, "-c", FILL, str(corpus)]
     *counts, error = subprocess.run(
         words, check=True, capture_output=True, text=True
     ).stdout.splitlines()

@@ -1,0 +1,514 @@
+"""What is lost when a part of `generate` is killed at the worst moment: everything real.
+
+    python benchmarks/kill_matrix.py --photos FOLDER [--limit 64]
+
+A shipped model describes photos through vLLM. Per row a run is started, brought to a moment, hurt
+there, and the same command is repeated until all is done; what is stored is counted meanwhile from
+copies of the corpus, because the run holds its lock. Writes a table into RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+if __package__ is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.results import write_section
+from curation.corpus import Corpus
+from curation.pocket.shipped import POCKET_OPTIONS, shipped_models
+from uniqa import console
+from uniqa.errors import CorpusBusyError, UniqaError
+from uniqa.photos import find_photos
+
+PROGRAM = str(Path(sys.executable).parent / "uniqa-curate")
+MODEL = "pocket-a"
+WINDOW = 48
+"""Requests per window; 6 captions per photo make 8 photos of it."""
+
+UNREACHABLE = 5.0
+"""Seconds that a server may be away here; 60 where nothing is said."""
+
+PATIENCE = 420.0
+"""Seconds after which a row is given up."""
+
+READY = "warmup completed"
+"""vLLM's log says this when the model is loaded."""
+
+MOMENTS = ("start", "middle", "end")
+
+
+# ---- a run and what can be seen of it from outside -----------------------------------------------
+
+
+@dataclass
+class Job:
+    """One row's folder: a corpus, a run file, the command."""
+
+    folder: Path
+    photos: list[Path]
+    separate_core: bool = False
+    url: str = ""
+    corpus: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True)
+        self.corpus = self.folder / "corpus.duckdb"
+        model: dict[str, Any] = {"id": MODEL, "window": WINDOW}
+        if self.separate_core:
+            model["separate_core"] = True
+        if self.url:
+            options = {"unreachable": UNREACHABLE}
+            model |= {"engine": "server", "url": self.url, "options": options}
+        told = {
+            "images": [str(path) for path in self.photos],
+            "corpus": str(self.corpus),
+            "models": [model],
+            "workers": 1,
+        }
+        (self.folder / "run.yaml").write_text(yaml.safe_dump(told))
+
+    def start(self, limit: int | None = None) -> Running:
+        """The command, in a session of its own as a terminal would have it.
+
+        Args:
+            limit: bytes that no file may exceed.
+        """
+        command = [PROGRAM, "generate", "--config", str(self.folder / "run.yaml"), "--json"]
+        with (self.folder / "words").open("ab") as words:
+            process = subprocess.Popen(
+                [*_limited(limit), *command],
+                stdout=subprocess.DEVNULL,
+                stderr=words,
+                start_new_session=True,
+            )
+        return Running(self, process)
+
+    def repeat(self) -> None:
+        """The same command until its end, which must be a good one."""
+        running = self.start()
+        if running.ended() != 0:
+            raise SystemExit(f"the repetition failed: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """The last line for people."""
+        lines = (self.folder / "words").read_text().strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def stored(self) -> int:
+        """Captions that a kill at this moment would leave."""
+        folder = self.folder / "copy"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            shutil.copy(self.corpus, folder)
+            with suppress(FileNotFoundError):
+                shutil.copy(f"{self.corpus}.wal", folder)
+            with Corpus(folder / self.corpus.name) as corpus:
+                return int(corpus.value("SELECT count(*) FROM captions"))
+        except (UniqaError, FileNotFoundError):
+            # Not made yet, or copied while it was written.
+            return 0
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model in the child process has been loaded."""
+        logs = self.folder.glob("corpus.logs/*.log")
+        return any(READY in log.read_text(errors="replace") for log in logs)
+
+    def count(self) -> tuple[int, int]:
+        """Captions, and how many of them are there twice for one photo, prompt and sample."""
+        with Corpus(self.corpus) as corpus:
+            ((stored, distinct),) = corpus.rows(
+                "SELECT count(*), count(DISTINCT (image_id, prompt_id, sample)) FROM captions"
+            )
+        return stored, stored - distinct
+
+
+@dataclass
+class Running:
+    """A run of the command, seen from outside."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+
+    def ended(self) -> int:
+        """Its exit code, when it has one."""
+        return self.process.wait(PATIENCE)
+
+    def family(self) -> list[psutil.Process]:
+        """The command's process and all that it started."""
+        with suppress(psutil.NoSuchProcess):
+            leader = psutil.Process(self.process.pid)
+            return [leader, *leader.children(recursive=True)]
+        return []
+
+    def workers(self) -> list[psutil.Process]:
+        """vLLM's child: it leads a session of its own."""
+        return [one for one in self.family()[1:] if _session(one.pid) == one.pid]
+
+    def core(self) -> psutil.Process:
+        """The engine core: the largest process that vLLM's child started."""
+        (worker,) = self.workers()
+        return max(worker.children(recursive=True), key=lambda one: one.memory_info().rss)
+
+
+def _session(pid: int) -> int:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid)
+    return 0
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def until(condition: Callable[[], bool], running: Running | None = None) -> float:
+    """Seconds until something is so; the benchmark ends if it is not after minutes."""
+    began = time.monotonic()
+    while not condition():
+        if running is not None and running.process.poll() is not None and not condition():
+            raise SystemExit(f"the run ended too early: {running.job.last_words()}")
+        if time.monotonic() - began > PATIENCE:
+            raise SystemExit("waited in vain")
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+# ---- moments -------------------------------------------------------------------------------------
+
+
+def reach(running: Running, moment: str, wanted: int, ready: Callable[[], bool]) -> None:
+    """Wait for a moment: the model just loaded, half stored, or all but the last window stored."""
+    if moment == "start":
+        until(ready, running)
+        return
+    enough = wanted // 2 if moment == "middle" else wanted - WINDOW
+    until(lambda: running.job.stored() >= enough, running)
+
+
+# ---- who is killed -------------------------------------------------------------------------------
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    who: str
+    moment: str
+    wanted: int
+    stored: int
+    lost: int
+    doubled: int
+    noticed: float
+    happened: str
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.who} | {self.moment} | {self.wanted:,} | {self.stored:,} | {self.lost:,} "
+            f"| {self.doubled:,} | {self.noticed:.1f} | {self.happened} |"
+        )
+
+
+HEAD = (
+    "| killed | moment | captions wanted | stored then | lost in the end | doubled "
+    "| seconds until noticed | what happened |\n"
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"
+)
+
+
+class Matrix:
+    """Makes the rows."""
+
+    def __init__(self, folder: Path, photos: list[Path], wanted: int) -> None:
+        self.folder = folder
+        self.photos = photos
+        self.wanted = wanted
+
+    def _job(self, name: str, **settings: Any) -> Job:
+        return Job(self.folder / name.replace(" ", "-"), self.photos, **settings)
+
+    def _row(self, job: Job, who: str, moment: str, noticed: float, happened: str) -> Row:
+        """Count, repeat the command, count again."""
+        stored, _ = job.count()
+        job.repeat()
+        there, doubled = job.count()
+        row = Row(who, moment, self.wanted, stored, self.wanted - there, doubled, noticed, happened)
+        console.say(str(row))
+        return row
+
+    def parent(self, moment: str) -> Row:
+        """Kill -9 of the command itself."""
+        job = self._job(f"parent {moment}")
+        running = job.start()
+        reach(running, moment, self.wanted, lambda: job.loaded)
+        children = running.family()[1:]
+        running.process.kill()
+        noticed = until(lambda: _opens(job.corpus))
+        gone = noticed + until(lambda: not any(map(_alive, children)))
+        running.ended()
+        what = f"its processes ended after {gone:.1f} s; the command was repeated"
+        return self._row(job, "`uniqa-curate generate`", moment, noticed, what)
+
+    def child(self, moment: str, *, core: bool) -> Row:
+        """Kill -9 of vLLM's child, or of the engine core beside it."""
+        who = "EngineCore (`separate_core`)" if core else "vLLM's child"
+        job = self._job(f"{'core' if core else 'child'} {moment}", separate_core=core)
+        running = job.start()
+        reach(running, moment, self.wanted, lambda: job.loaded)
+        (worker,) = running.workers()
+        (running.core() if core else worker).kill()
+        noticed = until(lambda: any(one != worker for one in running.workers()), running)
+        code = running.ended()
+        what = f"started anew by itself, the run ended with {code}"
+        return self._row(job, who, moment, noticed, what)
+
+    def server(self, moment: str) -> Row:
+        """Kill -9 of a server with all its processes; it is started again for the repetition."""
+        with served(self.folder / f"server-{moment}.log") as server:
+            job = self._job(f"server {moment}", url=server.url)
+            running = job.start()
+            reach(running, moment, self.wanted, server.busy)
+            server.kill()
+            began = time.monotonic()
+            code = running.ended()
+            noticed = time.monotonic() - began
+            words = job.last_words().removeprefix("error: ").replace(server.url, "URL")
+            what = f"exit code {code}: “{words}”; started again, the command was repeated"
+            server.start()
+            return self._row(job, "vLLM as a server", moment, noticed, what)
+
+    def stopped(self, who: str, *signals: int) -> Row:
+        """Ctrl-C or SIGTERM in the middle."""
+        job = self._job(who)
+        running = job.start()
+        reach(running, "middle", self.wanted, lambda: job.loaded)
+        children = running.family()[1:]
+        for number, one in enumerate(signals):
+            time.sleep(0.5 if number else 0.0)
+            began = time.monotonic()
+            if one == signal.SIGINT:
+                os.killpg(running.process.pid, one)  # as a terminal does
+            else:
+                running.process.send_signal(one)
+        code = running.ended()
+        noticed = time.monotonic() - began
+        left = sum(map(_alive, children))
+        words = job.last_words().removeprefix("error: ")
+        if "Traceback" in (job.folder / "words").read_text():
+            words += " (and a traceback)"
+        what = f"exit code {code}: “{words}”; {left or 'no'} processes left; repeated"
+        return self._row(job, who, "middle", noticed, what)
+
+    def disk_full(self) -> Row:
+        """A file system that is too small, and is made larger for the repetition."""
+        place = self.folder / "small"
+        with small_disk(place, kilobytes=400) as (limit, enlarge):
+            job = Job(place / "job", self.photos)
+            running = job.start(limit)
+            code = running.ended()
+            words = job.last_words().removeprefix("error: ").replace(f"{place}/", "…/")
+            enlarge()
+            what = f"exit code {code}: “{words}”; with room again, the command was repeated"
+            return self._row(job, "disk full", "middle", 0.0, what)
+
+
+def _opens(corpus: Path) -> bool:
+    try:
+        with Corpus(corpus):
+            return True
+    except CorpusBusyError:
+        return False
+
+
+# ---- what rows need ------------------------------------------------------------------------------
+
+
+class Server:
+    """vLLM's OpenAI-compatible server in a session of its own."""
+
+    def __init__(self, log: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}/v1"
+        self._log = log
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it serves the model."""
+        # The console script `vllm` does not run with the CPU build; flags as in the worker.
+        options = {
+            "model": shipped_models()[MODEL],
+            "served-model-name": MODEL,
+            "host": "127.0.0.1",
+            "port": self._port,
+            "dtype": POCKET_OPTIONS["dtype"],
+            "max-model-len": POCKET_OPTIONS["max_model_len"],
+            "kv-cache-memory-bytes": POCKET_OPTIONS["kv_cache_memory_bytes"],
+            "block-size": 32,
+            "limit-mm-per-prompt": '{"image": 1, "video": 0}',
+        }
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+        command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        command += ["--enforce-eager", "--no-enable-chunked-prefill"]
+        quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_DO_NOT_TRACK": "1"}
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=os.environ | quiet | {"VLLM_CPU_OMP_THREADS_BIND": "nobind"},
+            )
+        until(lambda: bool(self._get("/v1/models")))
+
+    def _get(self, page: str) -> str:
+        with suppress(httpx.HTTPError):
+            reply = httpx.get(self.url.removesuffix("/v1") + page, trust_env=False)
+            return reply.text if reply.status_code == 200 else ""
+        return ""
+
+    def busy(self) -> bool:
+        """Whether it works on several requests: the first window is there."""
+        for line in self._get("/metrics").splitlines():
+            if line.startswith("vllm:num_requests_running"):
+                return float(line.split()[-1]) > 1
+        return False
+
+    def kill(self) -> None:
+        """Kill -9 of all its processes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(30)
+
+
+@contextmanager
+def served(log: Path) -> Iterator[Server]:
+    """A server that is gone afterwards."""
+    server = Server(log)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def small_disk(place: Path, kilobytes: int) -> Iterator[tuple[int | None, Callable[[], None]]]:
+    """A small file system; without the right to mount one, a limit on the size of files.
+
+    Yields:
+        The limit in bytes, None where a file system was mounted; and what makes it large.
+    """
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)]
+    try:
+        mounted = subprocess.run(mount, check=False, stderr=subprocess.DEVNULL).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        yield kilobytes * 1024, lambda: None
+        return
+    try:
+        larger = ["mount", "-o", "remount,size=64m", str(place)]
+
+        def enlarge() -> None:
+            subprocess.run(larger, check=True)
+
+        yield None, enlarge
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def _limited(limit: int | None) -> list[str]:
+    """What stands before a command none of whose files may exceed so many bytes."""
+    if limit is None:
+        return []
+    code = (
+        "import os, resource, sys; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-c", code]
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Parse, make the rows, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=64)
+    parser.add_argument("--only", default="", help="rows whose name holds this; nothing is written")
+    options = parser.parse_args()
+    photos = find_photos(options.photos)[: options.limit]
+    with tempfile.TemporaryDirectory(prefix="uniqa-") as name:
+        folder = Path(name)
+        matrix = Matrix(folder, photos, _wanted(folder, photos))
+        rows: dict[str, Callable[[], Row]] = {}
+        for moment in MOMENTS:
+            rows[f"parent {moment}"] = partial(matrix.parent, moment)
+        for moment in MOMENTS:
+            rows[f"child {moment}"] = partial(matrix.child, moment, core=False)
+        for moment in MOMENTS:
+            rows[f"core {moment}"] = partial(matrix.child, moment, core=True)
+        for moment in MOMENTS:
+            rows[f"server {moment}"] = partial(matrix.server, moment)
+        twice = (signal.SIGINT, signal.SIGINT)
+        rows["Ctrl-C"] = partial(matrix.stopped, "Ctrl-C once", signal.SIGINT)
+        rows["Ctrl-C twice"] = partial(matrix.stopped, "Ctrl-C twice", *twice)
+        rows["SIGTERM"] = partial(matrix.stopped, "SIGTERM", signal.SIGTERM)
+        rows["disk full"] = matrix.disk_full
+        lines = [str(make()) for name, make in rows.items() if options.only in name]
+    table = "\n".join([HEAD, *lines])
+    console.people.print(table, markup=False, soft_wrap=True)
+    if not options.only:
+        command = (
+            f"python benchmarks/kill_matrix.py --photos {options.photos.name} "
+            f"--limit {options.limit}"
+        )
+        write_section("Kill matrix", f"{_ABOUT}\n\n{table}", command)
+
+
+_ABOUT = (
+    f"`{MODEL}` through vLLM, windows of {WINDOW} requests, kill -9. *Start*: the model is loaded "
+    "and the first window on its way; *middle*: half is stored; *end*: only the last window is "
+    "not. *Stored then* is what the run left when it was killed or had ended; *lost* and *doubled* "
+    "are counted after the same command was repeated. *Noticed*: the corpus could be opened by "
+    "others (the command), a new child had been started (vLLM), the run had ended with the words "
+    f"quoted (the server, which may be away for {UNREACHABLE:g} s here, 60 s by default; signals)."
+)
+
+
+def _wanted(folder: Path, photos: list[Path]) -> int:
+    """Captions in the plan."""
+    command = [PROGRAM, "generate", *map(str, photos), "--model", MODEL, "--dry-run", "--no-probe"]
+    command += ["--corpus", str(folder / "none.duckdb"), "--json"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(json.loads(told)[0]["wanted"])
+
+
+if __name__ == "__main__":
+    main()
