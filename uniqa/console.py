@@ -170,6 +170,8 @@ def run(app: typer.Typer, name: str) -> None:
     # need none beside a process pool. Both are read when the libraries load, after this.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # What a killed child leaves is taken away by a helper of Python's, which would tell people so.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     command = typer.main.get_command(app)
     try:
         # Not app(): that turns Ctrl-C and a closed pipe into silent exit codes of its own.
