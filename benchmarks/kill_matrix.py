@@ -65,6 +65,8 @@ class Job:
 
     folder: Path
     photos: list[Path]
+    words: Path
+    """Where it speaks to people; not beside the corpus, whose disk may be full."""
     separate_core: bool = False
     url: str = ""
     corpus: Path = field(init=False)
@@ -86,16 +88,12 @@ class Job:
         }
         (self.folder / "run.yaml").write_text(yaml.safe_dump(told))
 
-    def start(self, limit: int | None = None) -> Running:
-        """The command, in a session of its own as a terminal would have it.
-
-        Args:
-            limit: bytes that no file may exceed.
-        """
+    def start(self) -> Running:
+        """The command, in a session of its own as a terminal would have it."""
         command = [PROGRAM, "generate", "--config", str(self.folder / "run.yaml"), "--json"]
-        with (self.folder / "words").open("ab") as words:
+        with self.words.open("ab") as words:
             process = subprocess.Popen(
-                [*_limited(limit), *command],
+                command,
                 stdout=subprocess.DEVNULL,
                 stderr=words,
                 start_new_session=True,
@@ -110,7 +108,7 @@ class Job:
 
     def last_words(self) -> str:
         """The last line for people."""
-        lines = (self.folder / "words").read_text().strip().splitlines()
+        lines = self.words.read_text().strip().splitlines()
         return lines[-1] if lines else ""
 
     def stored(self) -> int:
@@ -247,7 +245,8 @@ class Matrix:
         self.wanted = wanted
 
     def _job(self, name: str, **settings: Any) -> Job:
-        return Job(self.folder / name.replace(" ", "-"), self.photos, **settings)
+        words = self.folder / f"{name.replace('/', ' ')}.txt"
+        return Job(self.folder / name, self.photos, words, **settings)
 
     def _row(self, job: Job, who: str, moment: str, noticed: float, happened: str) -> Row:
         """Count, repeat the command, count again."""
@@ -314,24 +313,27 @@ class Matrix:
                 running.process.send_signal(one)
         code = running.ended()
         noticed = time.monotonic() - began
-        left = sum(map(_alive, children))
+        _, left = psutil.wait_procs(children, timeout=2)
         words = job.last_words().removeprefix("error: ")
-        if "Traceback" in (job.folder / "words").read_text():
+        if "Traceback" in job.words.read_text():
             words += " (and a traceback)"
-        what = f"exit code {code}: “{words}”; {left or 'no'} processes left; repeated"
+        what = f"exit code {code}: “{words}”; {len(left) or 'no'} processes left; repeated"
         return self._row(job, who, "middle", noticed, what)
 
     def disk_full(self) -> Row:
-        """A file system that is too small, and is made larger for the repetition."""
-        place = self.folder / "small"
-        with small_disk(place, kilobytes=400) as (limit, enlarge):
-            job = Job(place / "job", self.photos)
-            running = job.start(limit)
+        """No room any more in the middle; there is again for the repetition."""
+        with small_disk(self.folder / "small disk") as place:
+            job = self._job("small disk/job")
+            running = job.start()
+            reach(running, "middle", self.wanted, lambda: job.loaded)
+            began = time.monotonic()
+            filler = _fill(place, running)
             code = running.ended()
+            noticed = time.monotonic() - began
             words = job.last_words().removeprefix("error: ").replace(f"{place}/", "…/")
-            enlarge()
+            filler.unlink(missing_ok=True)
             what = f"exit code {code}: “{words}”; with room again, the command was repeated"
-            return self._row(job, "disk full", "middle", 0.0, what)
+            return self._row(job, "nothing: disk full", "middle", noticed, what)
 
 
 def _opens(corpus: Path) -> bool:
@@ -415,42 +417,35 @@ def served(log: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def small_disk(place: Path, kilobytes: int) -> Iterator[tuple[int | None, Callable[[], None]]]:
-    """A small file system; without the right to mount one, a limit on the size of files.
-
-    Yields:
-        The limit in bytes, None where a file system was mounted; and what makes it large.
-    """
+def small_disk(place: Path) -> Iterator[Path]:
+    """A file system of its own; a plain folder without the right to mount one."""
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)]
     try:
         mounted = subprocess.run(mount, check=False, stderr=subprocess.DEVNULL).returncode == 0
     except FileNotFoundError:
         mounted = False
-    if not mounted:
-        yield kilobytes * 1024, lambda: None
-        return
     try:
-        larger = ["mount", "-o", "remount,size=64m", str(place)]
-
-        def enlarge() -> None:
-            subprocess.run(larger, check=True)
-
-        yield None, enlarge
+        yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        if mounted:
+            subprocess.run(["umount", str(place)], check=True)
 
 
-def _limited(limit: int | None) -> list[str]:
-    """What stands before a command none of whose files may exceed so many bytes."""
-    if limit is None:
-        return []
-    code = (
-        "import os, resource, sys; "
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "os.execv(sys.argv[1], sys.argv[1:])"
-    )
-    return [sys.executable, "-c", code]
+def _fill(place: Path, running: Running) -> Path:
+    """Take all room from a run. Returns the file that takes it."""
+    filler = place / "filler"
+    if not place.is_mount():
+        import resource
+
+        log = running.job.corpus.with_name("corpus.duckdb.wal")
+        size = log.stat().st_size
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (size, size))
+        return filler
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
 
 
 # ---- the table -----------------------------------------------------------------------------------
