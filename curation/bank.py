@@ -26,7 +26,7 @@ from curation.strict import check_keys, read_yaml
 from uniqa.containers import exists
 from uniqa.errors import InputError, nearest
 from uniqa.levels import LEVELS, TASKS
-from uniqa.photos import PhotoError, read_photo
+from uniqa.photos import PhotoError, absolute, read_photo
 from uniqa.splits import seeded_key
 
 WORDS = (8, 60)
@@ -161,7 +161,7 @@ def _banked(where: str, folder: Path, item: Any, library: PromptLibrary) -> Bank
     level = data.get("level", "")
     if level and level not in LEVELS:
         raise InputError(f"{where}: unknown level '{level}'", nearest(level, LEVELS))
-    photo_path = (folder / Path(data["image"]).expanduser()).absolute()
+    photo_path = absolute(folder / Path(data["image"]).expanduser())
     try:
         photo = read_photo(photo_path, max_side=512)
     except PhotoError as error:

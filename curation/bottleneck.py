@@ -48,8 +48,12 @@ def bottleneck(seconds: Seconds, *, engine: str) -> Bottleneck:
         engine: the engine's name, for the remedy.
 
     Returns:
-        The engine if it was busy most of the time; else what it waited for longest.
+        Loading if it took longer than all the rest; the engine if it was busy most of the time;
+        else what it waited for longest.
     """
+    if seconds.loading > seconds.wall / 2:
+        share = min(1.0, seconds.loading / seconds.wall)
+        return Bottleneck("loading of the model", share, "more photos per run make up for it")
     working = max(1e-9, seconds.wall - seconds.loading)
     busy = seconds.engine / working
     waited = {"image step": seconds.images / working, "store": seconds.store / working}

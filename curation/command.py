@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from curation.bottleneck import Bottleneck, Seconds, bottleneck
@@ -16,11 +18,11 @@ from curation.engines.base import Engine
 from curation.engines.spec import ModelSpec
 from curation.exemplars import ExemplarSets
 from curation.existing import resumed_runs
-from curation.generate import Counts, Generation
+from curation.generate import KNOWN_UNUSABLE, Counts, Generation
 from curation.incontext import exemplars_of
 from curation.inputs import Inputs, read_inputs
 from curation.plan import Plan, Rated
-from curation.preflight import Probe, probe
+from curation.preflight import PROBE_PHOTOS, Probe, probe
 from curation.prompts import PromptLibrary
 from curation.ratings import known_splits
 from curation.showing import Display
@@ -80,6 +82,7 @@ class _Run:
     library: PromptLibrary
     inputs: Inputs
     ratings: Ratings
+    dry: bool = False
 
     def plan(self, spec: ModelSpec, exemplars: Mapping[str, ExemplarSets]) -> Plan:
         """What is wanted of one model."""
@@ -109,13 +112,16 @@ class _Run:
         """The model's engine; nothing is loaded yet."""
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(spec.id).name)
         corpus = self.config.corpus
-        log = corpus.with_name(f"{corpus.stem}.logs") / f"vllm-{number}-{safe}.log"
+        folder = corpus.with_name(f"{corpus.stem}.logs")
+        if self.dry:
+            # A dry run leaves nothing where it was called.
+            folder = Path(gettempdir()) / f"uniqa-dry-run-{os.getpid()}"
         return make_engine(
             spec,
             engine=self.engine,
             engine_options=self.engine_options,
             shots=self.shots(spec),
-            log=log.absolute(),
+            log=(folder / f"vllm-{number}-{safe}.log").absolute(),
         )
 
 
@@ -148,9 +154,14 @@ def run_generate(
         say(why)
         # Into the configuration, so that the run's row names the models that it used.
         config = replace(config, models=tuple(ModelSpec(id=name) for name in names))
-    _check_twice(config.models)
-    run = _Run(config, engine, engine_options or {}, library, inputs, {})
+    _check_twice(config)
+    if config.exemplars and not (config.shots or any(spec.shots for spec in config.models)):
+        raise UsageError("exemplars are named, but none is to be shown", "Say how many by --shots")
+    run = _Run(config, engine, engine_options or {}, library, inputs, {}, dry_run)
     engines = [run.start(spec, number) for number, spec in enumerate(config.models)]
+    for one in engines:
+        # A server is asked for its model here: one that is not there leaves no empty corpus.
+        assert one.revision
     if dry_run and not config.corpus.is_file():
         # Nothing to compare with, and a dry run leaves nothing behind.
         run = replace(run, ratings=inputs.rated(seed=config.seed, known={}))
@@ -169,10 +180,16 @@ def _pairs(config: RunConfig, engines: Sequence[Engine]) -> list[tuple[ModelSpec
     return list(zip(config.models, engines, strict=True))
 
 
-def _check_twice(models: Sequence[ModelSpec]) -> None:
-    for number, spec in enumerate(models):
-        if spec in models[:number]:
+def _check_twice(config: RunConfig) -> None:
+    seen: list[ModelSpec] = []
+    for spec in config.models:
+        # As it will run: a setting that repeats the run's is none.
+        how = spec.sampling(config.sampling)
+        n, shots = spec.n or config.n, config.shots if spec.shots is None else spec.shots
+        full = replace(spec, **how.as_dict(), n=n, shots=shots)
+        if full in seen:
             raise UsageError(f"the model '{spec.id}' is named twice with the same settings")
+        seen.append(full)
 
 
 def _all_models(
@@ -235,6 +252,8 @@ def _one_model(
             _tell(generation)
     if run.ratings:
         generation.store_ratings(paths)
+    if generation.counts.made and config.on_existing == "skip":
+        _tell_of_others(corpus, engine, run_id)
     limit = None
     if generation.counts.made:
         limit = bottleneck(generation.seconds, engine=engine.name)
@@ -244,12 +263,31 @@ def _one_model(
     )
 
 
+def _tell_of_others(corpus: Corpus, engine: Engine, run_id: str) -> None:
+    """Say what a changed setting, or another release's wordings, left side by side."""
+    beside = corpus.value(
+        "SELECT coalesce(sum(others), 0) FROM (SELECT count(*) FILTER (run_id <> $run) AS others "
+        "FROM current_captions WHERE model = $model AND source = 'model' "
+        "GROUP BY image_id, task, cue HAVING bool_or(run_id = $run) AND "
+        "count(DISTINCT (prompt_id, revision, CAST(sampling AS VARCHAR))) > 1)",
+        {"run": run_id, "model": engine.model},
+    )
+    if beside:
+        say(
+            f"{engine.model}: {beside:,} older captions, made under other prompts or settings, "
+            "stay beside the new ones (--on-existing replace supersedes them)"
+        )
+
+
 def _tell(generation: Generation) -> None:
     for complaint in generation.complaints:
         warn(complaint)
-    untold = sum(generation.failures.values()) - len(generation.complaints)
+    before = generation.failures[KNOWN_UNUSABLE]
+    untold = sum(generation.failures.values()) - before - len(generation.complaints)
     if untold:
-        warn(f"{untold:,} more failed now or before; all are rows of the table failures")
+        warn(f"{untold:,} more failed; all are rows of the table failures")
+    if before:
+        warn(f"{before:,} files were no usable photos before and have not changed")
     if generation.counts.truncated:
         warn(
             f"{generation.counts.truncated:,} of {generation.counts.made:,} captions of "
@@ -282,7 +320,10 @@ def _dry(
         generation = Generation(corpus, engine, plan, run_id="", on_existing=run.config.on_existing)
         counts, failures = generation.missing(paths), dict(generation.failures)
     found: Probe | None = None
-    if probing and counts.missing:
+    few = PROBE_PHOTOS * plan.heard_by(engine).per_photo
+    if probing and 0 < counts.missing <= few:
+        say(f"{engine.model}: {counts.missing:,} captions are too few to be worth a probe")
+    elif probing and counts.missing:
         try:
             with people.status(f"{engine.model}: asked about a few photos …"):
                 found = probe(engine, plan, paths, workers=run.config.workers)

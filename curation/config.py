@@ -7,17 +7,19 @@ names file, key and remedy. Must not know of engines or of the corpus.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from curation.engines.base import Sampling
 from curation.engines.spec import ModelSpec
+from curation.strict import read_yaml
+from uniqa.console import say
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS, Scale
+from uniqa.photos import absolute
 
 ON_EXISTING = ("skip", "add", "replace")
 """What may happen to captions of the same photo, model, task and cue that are there already."""
@@ -67,7 +69,7 @@ class RunConfig:
         """Raise UsageError for a value outside its range."""
         _within("n", self.n, 1)
         _within("temperature", self.temperature, 0, 5)
-        _within("top_p", self.top_p, 1e-6, 1)
+        _within("top_p", self.top_p, 0.001, 1)
         _within("max_tokens", self.max_tokens, 1)
         _within("shots", self.shots, 0, 32)
         _within("exemplar_sets", self.exemplar_sets, 1, 1000)
@@ -79,7 +81,7 @@ class RunConfig:
                 raise UsageError(f"unknown task '{task}'", nearest(task, TASKS))
         if self.on_existing not in ON_EXISTING:
             raise UsageError(
-                f"on_existing cannot be '{self.on_existing}'",
+                f"on_existing (--on-existing) cannot be '{self.on_existing}'",
                 nearest(self.on_existing, ON_EXISTING),
             )
 
@@ -148,11 +150,9 @@ def read_config(path: Path) -> RunConfig:
         InputError: the file cannot be read, or is no YAML mapping.
         UsageError: a key or a value that cannot be meant; file and key are named.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the run file {path} cannot be read as YAML ({reason})") from error
+    if not path.is_file():
+        raise InputError(f"no run file at {path}", "Check the path")
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"the run file {path} is not a YAML mapping of options")
     known = {*_RUN_KINDS, *_SOURCE_KINDS, "datasets", "models"}
@@ -201,6 +201,8 @@ def merge_config(
     said = _said(source)
     sources = base.sources
     if images:
+        if sources:
+            say(f"the photos named take the place of those in {file}, with their ratings")
         sources = (Source(images=tuple(images), **said),)
     elif said and len(sources) == 1:
         sources = (replace(sources[0], **said),)
@@ -268,7 +270,8 @@ def _value(value: Any, kind: str, here: Path, where: str) -> Any:
     try:
         return _READ[kind](value, here)
     except TypeError:
-        raise UsageError(f"{where} cannot be {value!r}", f"Give {_WANTED[kind]}") from None
+        written = json.dumps(value, default=str)
+        raise UsageError(f"{where} cannot be {written}", f"Give {_WANTED[kind]}") from None
 
 
 def _text(value: Any, _here: Path) -> str:
@@ -284,7 +287,7 @@ def _texts(value: Any, here: Path) -> tuple[str, ...]:
 def _path(value: Any, here: Path) -> Path:
     if not isinstance(value, str):
         raise TypeError
-    return here / Path(value).expanduser()
+    return absolute(here / Path(value).expanduser())
 
 
 def _paths(value: Any, here: Path) -> tuple[Path, ...]:
@@ -358,7 +361,9 @@ _WANTED = {
 def _within(name: str, value: float, low: float, high: float = float("inf")) -> None:
     if not low <= value <= high:
         bounds = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
-        raise UsageError(f"{name} cannot be {value:g}", f"It may be {bounds}")
+        raise UsageError(
+            f"{name} (--{name.replace('_', '-')}) cannot be {value:g}", f"It may be {bounds}"
+        )
 
 
 # A forgotten entry would be a key that is silently refused.

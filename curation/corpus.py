@@ -193,10 +193,11 @@ class Corpus:
         result: list[tuple[Any, ...]] = self._db.execute(query, list(parameters)).fetchall()
         return result
 
-    def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+    def value(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
         """The first cell of a query's result."""
         # All rows are fetched: an open result would own the connection.
-        rows = self._db.execute(query, list(parameters)).fetchall()
+        given = parameters if isinstance(parameters, dict) else list(parameters)
+        rows = self._db.execute(query, given).fetchall()
         return rows[0][0] if rows else None
 
     def ask(self, query: str) -> pa.Table:

@@ -40,6 +40,9 @@ MOST_COMPLAINTS = 10
 BLOCK_PHOTOS = 4096
 """Photos whose captions are looked up at once: a finished plan is passed over block by block."""
 
+KNOWN_UNUSABLE = "known to be unusable"
+"""Files that were no photos before and have not changed since."""
+
 HOPELESS = 200
 """When so many captions or photos failed and nothing at all was made, the rest is not tried."""
 
@@ -204,7 +207,7 @@ class Generation:
                 # The same bytes were no usable photo before.
                 self.counts.photos_failed += 1
                 self.counts.wanted -= self.per_photo
-                self.failures["known to be unusable"] += 1
+                self.failures[KNOWN_UNUSABLE] += 1
             else:
                 there[path] = file.image_id
         first = self._firsts(list(there.values()))
@@ -373,10 +376,13 @@ class Generation:
         in_vain = not counts.made and max(counts.failed, counts.photos_failed) >= HOPELESS
         if self._max_failure_rate < 1 and (captions or photos or in_vain):
             last = self.complaints[-1] if self.complaints else ""
+            why = f"more than {self._max_failure_rate:.0%} of the plan"
+            if in_vain:
+                why = "nothing succeeds"
             raise TooManyFailuresError(
-                f"{counts.failed:,} captions and {counts.photos_failed:,} photos failed with "
-                f"{self.engine.model}, {counts.made:,} captions were made; given up (for example "
-                f"{last})",
+                f"{self.engine.model}: {counts.failed:,} captions and {counts.photos_failed:,} "
+                f"photos failed, {counts.made:,} captions were made: {why}, so the run was given "
+                f"up (for example {last})",
                 "Mend that and repeat the command, or raise --max-failure-rate",
             )
 

@@ -24,7 +24,7 @@ from typing import Any
 from curation.children import without_ctrl_c
 from uniqa.containers import is_container, members
 from uniqa.errors import InputError, UniqaError
-from uniqa.photos import SUFFIXES, Found, Photo, PhotoError, read_photo, search
+from uniqa.photos import SUFFIXES, Found, Photo, PhotoError, absolute, read_photo, search
 from uniqa.ratings import has_scores, is_table
 
 Prepare = Callable[[Photo], Any]
@@ -86,14 +86,14 @@ def collect_images(
         if not item.exists():
             raise InputError(f"no photo, folder or table at {item}", "Check the path")
         if is_container(item):
-            found = Found([], [str(item.absolute())], [])
+            found = Found([], [str(absolute(item))], [])
         elif item.is_dir():
-            found = search(item.absolute())
+            found = search(absolute(item))
         elif is_table(item):
             tables.append(item)
             continue
         else:
-            photos.append(str(item.absolute()))
+            photos.append(str(absolute(item)))
             continue
         rated = [one for one in found.containers if has_scores(one, score_column)]
         if rated:

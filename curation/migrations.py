@@ -136,7 +136,7 @@ def m003_in_context(db: Any) -> None:
                coalesce(a.split, 'train') AS split,
                r.mos, r.score, r.level AS rated_level,
                c.source, c.engine, c.model, c.revision, c.task, c.cue,
-               c.level AS prompt_level, p.template,
+               nullif(c.level, '') AS prompt_level, p.template,
                coalesce(json_array_length(p.exemplars), 0) AS shots,
                c.sampling, c.seed, c.sample, c.text,
                c.finish_reason, c.finish_reason = 'length' AS truncated,

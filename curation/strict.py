@@ -20,6 +20,8 @@ def read_yaml(path: Path) -> Any:
     Raises:
         InputError: unreadable, no YAML, or a key that stands twice in one mapping.
     """
+    if not path.is_file():
+        raise InputError(f"no file at {path}", "Check the path")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except yaml.MarkedYAMLError as error:

@@ -10,8 +10,10 @@ import math
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
 from types import FrameType
 from typing import Any
 
@@ -199,7 +201,19 @@ def run(app: typer.Typer, name: str) -> None:
         where = f" {error.filename}" if error.filename else ""
         reason = error.strerror or str(error) or type(error).__name__
         _fail(f"cannot use{where}: {reason}", InputError.exit_code, "Check the path and the disk")
+    except Exception as error:  # noqa: BLE001 - a defect of ours: one line, and all in a file
+        _defect(name, error)
     sys.exit(0)
+
+
+def _defect(name: str, error: Exception) -> None:
+    with NamedTemporaryFile("w", prefix=f"{name}-", suffix=".log", delete=False) as file:
+        file.write(f"{sys.argv}\n\n{''.join(traceback.format_exception(error))}")
+    _fail(
+        f"a defect of {name}, not of your input ({type(error).__name__}: {error})",
+        70,
+        f"What was finished is stored. Please report it with {file.name}",
+    )
 
 
 def _fail(message: str, code: int, remedy: str = "") -> None:

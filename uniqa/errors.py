@@ -8,6 +8,7 @@
 | 3 | input that cannot be used: a folder, table, photo, manifest or model; a full disk |
 | 4 | the corpus is held by another process |
 | 5 | an engine could not be started or kept dying |
+| 70 | a defect of UniQA itself; the line names a file with the details |
 | 130 | interrupted; what was finished is stored |
 """
 

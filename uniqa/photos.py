@@ -91,6 +91,14 @@ class Photo:
         return int(self.pixels.shape[0])
 
 
+def absolute(path: Path | str) -> Path:
+    """The path from the root and without ``..``, links not followed.
+
+    Paths are compared as text, so every one that a user names goes through here.
+    """
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute leaves ".." in
+
+
 def image_id_of(path: Path | str) -> str:
     """SHA-256 of the photo's bytes, as 64 hexadecimal digits. `path` may be an address.
 

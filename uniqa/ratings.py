@@ -22,7 +22,7 @@ import pandas as pd
 from uniqa.containers import SEPARATOR, columns, exists, is_container, members, read_table
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import Scale, level_of
-from uniqa.photos import search
+from uniqa.photos import absolute, search
 from uniqa.splits import SPLITS, split_groups
 
 # First name that a table has wins; compared in lower case without spaces, dashes, underscores.
@@ -158,7 +158,7 @@ def _with_image_paths(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _read_containers(path: Path, score_column: str | None, guessed: list[str]) -> pd.DataFrame:
     """A container's table, or one of all rated containers below a folder: shards of a dataset."""
-    path = path.absolute()
+    path = absolute(path)
     if is_container(path):
         shards = [str(path)]
     else:
@@ -434,8 +434,11 @@ class _Resolver:
     def __init__(self, table: Path, images_root: Path | None, guessed: list[str]) -> None:
         if images_root is not None and not (images_root.is_dir() or is_container(images_root)):
             raise InputError(f"no folder at {images_root}", "Check --images-root")
-        here = table.resolve().parent
-        self.roots = [images_root.resolve()] if images_root else [here, here / "images"]
+        # Where a table is a link, its photos may stand beside the link or beside the file.
+        beside = dict.fromkeys((absolute(table).parent, table.resolve().parent))
+        self.roots = [one for here in beside for one in (here, here / "images")]
+        if images_root:
+            self.roots = [absolute(images_root)]
         self.told = images_root is not None
         self.guessed = guessed
 
@@ -458,11 +461,11 @@ class _Resolver:
                 stems.setdefault(str(relative.with_suffix("")), file)
             for container in found.containers:
                 stems = self._inside(container) | stems
-        return [self._find(root, n) or stems.get(n) or str(root / n) for n in names]
+        return [self._find(root, n) or stems.get(n) or str(absolute(root / n)) for n in names]
 
     @staticmethod
     def _find(root: Path, name: str) -> str | None:
-        path = root / name
+        path = absolute(root / name)
         return str(path) if exists(path) else None
 
     @staticmethod
@@ -475,7 +478,7 @@ class _Resolver:
 
 def _below(path: Path, addresses: Sequence[str]) -> list[str]:
     """Addresses as they read in the dataset's own folder."""
-    own = path.absolute()
+    own = absolute(path)
     start = len(str(own.parent if is_container(own) else own).rstrip("/")) + 1
     return [address[start:] for address in addresses]
 

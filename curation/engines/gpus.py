@@ -48,9 +48,13 @@ def _indices(asked: str, there: int) -> list[str]:
         if number < 1 or (there and number > there):
             raise UsageError(f"--gpus {asked}: this machine has {there} GPUs")
         return [str(index) for index in range(number)]
+    if not there:
+        raise UsageError(
+            f"--gpus {asked}: this machine has no GPU", "Give one number: of engines on the CPU"
+        )
     if len(set(parts)) < len(parts):
         raise UsageError(f"--gpus {asked} names a GPU twice")
     for part in parts:
-        if there and int(part) >= there:
+        if int(part) >= there:
             raise UsageError(f"--gpus {asked}: this machine has no GPU {part}")
     return parts

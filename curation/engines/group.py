@@ -45,6 +45,9 @@ class EngineGroup:
         self.max_side = first.max_side
         self.samples = first.samples
         self.listens = first.listens
+        # The first engine's own, not a method of the group: reading processes get it by pickle,
+        # and engines are nothing to send there.
+        self.prepare: Callable[[Photo], Any] = first.prepare
         self._engines = tuple(engines)
         self._lost: dict[int, EngineError] = {}
 
@@ -77,10 +80,6 @@ class EngineGroup:
     def on_answered(self, told: Callable[[int], None]) -> None:
         for one in self._engines:
             one.on_answered = told
-
-    def prepare(self, photo: Photo) -> Any:
-        """What the first engine's requests need of a photo."""
-        return self._engines[0].prepare(photo)
 
     def start(self) -> None:
         """Start all engines at the same time.

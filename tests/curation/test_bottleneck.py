@@ -16,6 +16,7 @@ from curation.bottleneck import Seconds, bottleneck
         # Busy most of the time, whatever waits meanwhile.
         (Seconds(wall=100, engine=80, images=80), "engine"),
         (Seconds(), "engine"),
+        (Seconds(wall=100, loading=60, engine=5, images=30), "loading of the model"),
     ],
 )
 def test_the_bottleneck_is_named(seconds: Seconds, part: str) -> None:

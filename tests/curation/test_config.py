@@ -92,10 +92,10 @@ def test_a_model_directory_is_relative_to_the_run_file(tmp_path: Path) -> None:
         ({"datasets": [{"images": "a", "scale": 65}]}, ["'scale'", "in quotes"]),
         ({"datasets": [{"images": "a"}, 3]}, ["datasets[1]", "not a mapping"]),
         ({"n": 0}, ["'n' cannot be 0", "whole number above 0"]),
-        ({"n": True}, ["'n' cannot be True"]),
+        ({"n": True}, ["'n' cannot be true"]),
         ({"guided": "yes please"}, ["'guided'", "true or false"]),
-        ({"temperature": 9}, ["temperature cannot be 9"]),
-        ({"top_p": 0}, ["top_p cannot be 0"]),
+        ({"temperature": 9}, ["temperature (--temperature) cannot be 9"]),
+        ({"top_p": 0}, ["top_p (--top-p) cannot be 0"]),
         ({"tasks": ["beauty"]}, ["unknown task 'beauty'"]),
         ({"on_existing": "replcae"}, ["on_existing", "replace"]),
         ({"images": 3}, ["'images'", "a path or a list of paths"]),
@@ -110,7 +110,7 @@ def test_what_a_run_file_may_not_say(tmp_path: Path, content: Any, words: list[s
 
 
 def test_a_missing_run_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.yaml cannot be read"):
+    with pytest.raises(InputError, match="no run file at"):
         read_config(tmp_path / "nowhere.yaml")
 
 
@@ -159,3 +159,8 @@ def test_settings_an_engine_cannot_have(spec: ModelSpec, words: str) -> None:
 
 def test_measured_needs_nothing() -> None:
     assert isinstance(make_engine(ModelSpec("measured", shots=4)), MeasuredEngine)
+
+
+def test_a_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'images' stands there twice"):
+        read_config(written(tmp_path, "images: a\nimages: b\n"))

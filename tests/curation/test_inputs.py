@@ -89,3 +89,16 @@ def test_nothing_named_and_nothing_there(tmp_path: Path) -> None:
         read_inputs([Source((tmp_path / "nowhere",))], TASKS)
     with pytest.raises(UsageError, match="unknown task 'beauty'"):
         read_inputs([Source((tmp_path,), ratings_task="beauty")], TASKS)
+
+
+def test_paths_that_go_up_are_the_same_photos(
+    tmp_path: Path, make_photo: MakePhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset(tmp_path / "set", make_photo, [1, 3, 5])
+    beside = tmp_path / "elsewhere"
+    beside.mkdir()
+    monkeypatch.chdir(beside)
+    source = Source((Path("../set"),), Path("../set/ratings.csv"), scale=Scale(1, 5))
+    inputs = read_inputs([source], ["quality"])
+    assert inputs.paths == [str(tmp_path / "set" / f"{number}.png") for number in range(3)]
+    assert set(inputs.rated(seed=0, known={})) == set(inputs.paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -162,6 +163,13 @@ def test_a_dead_engine_core_is_noticed_in_seconds(model: Path, tmp_path: Path) -
         engine.close()
     assert gone(family)
     assert children() == []
+
+
+def test_a_group_is_not_sent_to_reading_processes(model: Path) -> None:
+    """They get `prepare` by pickle; engines hold what cannot be pickled."""
+    one = VllmEngine(str(model))
+    one.on_answered = lambda _answers: None
+    assert pickle.loads(pickle.dumps(EngineGroup([one]).prepare)) is VllmEngine.prepare
 
 
 def test_two_engines_share_the_work(model: Path, tmp_path: Path) -> None:
