@@ -9,7 +9,6 @@ model, and no knowledge of the photo, of its other texts or of who wrote them.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,12 +30,17 @@ from curation.informative_words import (
 _TELLING, _JUDGED, _JUDGED_WEAKLY, _QUALITY, _PAIR = 0.8, 0.7, 0.3, 0.65, 0.7
 _NAMED = {"technical": 0.3, "ordinary": 0.05}
 _WINDOW = 4
-_TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|[.!?;:]+|\n")
+_TOKEN = re.compile(r"\bb ?(?:&|n|/|\+|and)? ?w\b|[a-z]+(?:'[a-z]+)?|[.!?;:\n]+")
 _SPELLINGS = (("colour", "color"), ("centre", "center"), ("grey", "gray"), ("favour", "favor"))
-_BW = re.compile(r"\bb\s?(?:&|n|/|\+|and)\s?w\b")
-_FUZZY_FROM = 7
+_PASSED = frozenset("and the of in this is are a that here s".split())
+_BLACK_AND_WHITE = re.compile(r"b ?(?:&|n|/|\+|and)? ?w")
+_SLIPS_FROM = 8
+_SHORT_WITH_SLIPS = ("texture", "pattern", "clarity", "palette")
 # Real words one letter away from a term.
-_CONFUSABLE = frozenset("lightning texted blurted detains depicted framings casting".split())
+_CONFUSABLE = frozenset(
+    "lightning sticking stalking snacking chopping chopper contract contracts clustered destract"
+    " patter patterned prospective".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +63,11 @@ class Informativeness:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    word: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Phrase:
     words: tuple[str, ...]
     kind: str
     aspect: str
+    weak: bool = False
 
 
 def informativeness(text: str) -> float:
@@ -83,11 +81,11 @@ def inform(text: str) -> Informativeness:
     The score is 1 − ∏ (1 − weight) over the aspects that are spoken of, each with its
     strongest part.
     """
-    tokens = _tokens(text)
+    words, spans = _tokens(text)
     best: dict[str, tuple[str, int, int, float]] = {}
-    for aspect, first, last, weight in _said(tokens):
-        if weight > best.get(aspect, ("", 0, 0, 0.0))[3]:
-            best[aspect] = (aspect, tokens[first].start, tokens[last].end, weight)
+    for aspect, first, last, weight in _said(words):
+        if aspect not in best or weight > best[aspect][3]:
+            best[aspect] = (aspect, spans[first][0], spans[last][1], weight)
     parts = tuple(
         Part(aspect, text[start:end], start, end, weight)
         for aspect, start, end, weight in sorted(best.values(), key=lambda p: (-p[3], p[1]))
@@ -98,34 +96,38 @@ def inform(text: str) -> Informativeness:
     return Informativeness(round(1.0 - missing, 4), parts)
 
 
-def _said(tokens: list[_Token]) -> Iterator[tuple[str, int, int, float]]:
-    """Aspect, first and last token, and weight of everything that is said."""
-    words = [token.word for token in tokens]
+def _said(words: list[str]) -> Iterator[tuple[str, int, int, float]]:
+    """Aspect, first and last word, and weight of everything that is said."""
     found = list(_phrases(words))
     taken = {place for _, first, last in found for place in range(first, last + 1)}
+    deaf: set[int] = set()
     for phrase, first, last in found:
-        if phrase.kind == "other" or any(word in CONTEST for word in words[last + 1 : last + 2]):
-            continue
-        if phrase.kind == "telling":
+        if phrase.kind == "other" or (last + 1 < len(words) and words[last + 1] in CONTEST):
+            deaf.update(range(first, last + 1))
+        elif phrase.kind == "telling":
             yield phrase.aspect, first, last, _TELLING
         elif _judged(words, first, last, taken):
-            weak = " ".join(phrase.words) in WEAK
-            yield phrase.aspect, first, last, _JUDGED_WEAKLY if weak else _JUDGED
+            yield phrase.aspect, first, last, _JUDGED_WEAKLY if phrase.weak else _JUDGED
         else:
             yield phrase.aspect, first, last, _NAMED[phrase.kind]
-    other = {place for phrase, a, b in found if phrase.kind == "other" for place in range(a, b + 1)}
     for place, word in enumerate(words):
-        if place in other:
+        if place in deaf:
             continue
-        if word in _QUALITY_OF and place and _graded(word, words[max(0, place - 2) : place]):
+        if word in _QUALITY_OF and _graded(word, words[max(0, place - 2) : place]):
             yield _QUALITY_OF[word], place - 1, place, _QUALITY
         for aspect, seconds, reach in _PAIRS_OF.get(word, ()):
-            for further in range(place + 1, min(place + reach + 1, len(words))):
-                if _ends(words[further]):
-                    break
-                if words[further] in seconds:
-                    yield aspect, place, further, _PAIR
-                    break
+            if (further := _follows(words, place, seconds, reach)) is not None:
+                yield aspect, place, further, _PAIR
+
+
+def _follows(words: list[str], place: int, seconds: frozenset[str], reach: int) -> int | None:
+    """Where one of the second words stands behind a place, in reach and in the same sentence."""
+    for further in range(place + 1, min(place + reach + 1, len(words))):
+        if _ends(words[further]):
+            return None
+        if words[further] in seconds:
+            return further
+    return None
 
 
 def _graded(word: str, before: list[str]) -> bool:
@@ -142,7 +144,7 @@ def _judged(words: list[str], first: int, last: int, taken: set[int]) -> bool:
         while 0 <= place < len(words) and distance < _WINDOW and not _ends(words[place]):
             if words[place] in JUDGING:
                 return True
-            distance += place not in taken and words[place] not in ("and", "the", "of", "s")
+            distance += place not in taken and words[place] not in _PASSED
             place += step  # noqa: PLW2901
     return False
 
@@ -165,17 +167,20 @@ def _phrases(words: list[str]) -> Iterator[tuple[_Phrase, int, int]]:
             place += 1
 
 
-def _tokens(text: str) -> list[_Token]:
+def _tokens(text: str) -> tuple[list[str], list[tuple[int, int]]]:
+    """Words and sentence ends in the form in which they are listed, and where they stand."""
     lower = text.lower().replace("’", "'")
-    if len(lower) != len(text):  # a few letters change length; places must stay true
+    if len(lower) != len(text):  # a few letters change their length; places must stay true
         lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    lower = _BW.sub(lambda m: "bw".ljust(len(m[0])), lower)
-    return [_Token(_known(m[0]), m.start(), m.end()) for m in _TOKEN.finditer(lower)]
+    found = [match.span() for match in _TOKEN.finditer(lower)]
+    return [_known(lower[start:end]) for start, end in found], found
 
 
 @lru_cache(maxsize=100_000)
 def _known(word: str) -> str:
     """A word in the form in which it is listed: spelling, plural and small slips mended."""
+    if _BLACK_AND_WHITE.fullmatch(word):
+        return "bw"
     for british, american in _SPELLINGS:
         word = word.replace(british, american)
     if word in _VOCABULARY:
@@ -183,7 +188,7 @@ def _known(word: str) -> str:
     for ending in ("'s", "s", "s'"):
         if word.endswith(ending) and word[: -len(ending)] in _VOCABULARY:
             return word[: -len(ending)]
-    if len(word) >= _FUZZY_FROM - 1 and word not in _CONFUSABLE:
+    if len(word) >= len(min(_SHORT_WITH_SLIPS, key=len)) - 1 and word not in _CONFUSABLE:
         for shape in _shapes(word):
             if (term := _SLIPS.get(shape)) is not None and term[0] == word[0]:
                 return term
@@ -198,7 +203,7 @@ def _shapes(word: str) -> list[str]:
 def _listed() -> list[_Phrase]:
     tables = (("telling", TELLING), ("technical", TECHNICAL), ("ordinary", ORDINARY))
     phrases = [
-        _Phrase(tuple(words.split()), kind, aspect)
+        _Phrase(tuple(words.split()), kind, aspect, words in WEAK)
         for kind, table in tables
         for aspect, listed in table.items()
         for words in listed
@@ -223,7 +228,10 @@ _VOCABULARY = (
 )  # fmt: skip
 _SLIPS: dict[str, str] = {}
 for _phrase in _PHRASES:
-    for _word in _phrase.words if _phrase.kind != "other" else ():
-        if len(_word) >= _FUZZY_FROM:
-            for _shape in _shapes(_word):
-                _SLIPS.setdefault(_shape, _word)
+    _term = _phrase.words[0]
+    if len(_phrase.words) == 1 and (
+        (len(_term) >= _SLIPS_FROM and _phrase.kind in {"telling", "technical"})
+        or _term in _SHORT_WITH_SLIPS
+    ):
+        for _shape in _shapes(_term):
+            _SLIPS.setdefault(_shape, _term)

@@ -15,13 +15,14 @@ TELLING: dict[str, tuple[str, ...]] = {
     "sharpness": _phrases("""
         out of focus, not in focus, in focus, off focus, oof, unfocused, unsharp, blurry, blurred,
         sharp, sharper, sharpest, sharpness, sharpened, sharpening, oversharpened, over sharpened,
-        oversharp, tack sharp, crisp, crisper, crispness, crystal clear, soft focus, softly focused,
+        oversharp, tack sharp, sharpen, crisp, crisper, crispness, crystal clear, soft focus,
+        softly focused,
         motion blur, camera shake, camera movement, lacks definition, well defined, fuzzy, halo,
         haloing, high resolution, well focused, fine detail, motion freeze, froze the motion,
         freeze the action, froze the action, stop action, stop motion, froze it, panning
     """),
     "noise": _phrases("""
-        noise, noisy, grain, grainy, graininess, speckled, noise reduction, neat image,
+        noise, noisy, grainy, graininess, speckled, noise reduction, neat image,
         noise ninja, high iso, lower iso, sensor dust, artifact, jpeg, pixelated, pixelation,
         blocky, banding, posterized, posterization, compressed, compression, chromatic aberration,
         purple fringing, fringing, moire, hot pixel
@@ -52,17 +53,20 @@ TELLING: dict[str, tuple[str, ...]] = {
     """),
     "contrast": _phrases("""
         contrasty, low contrast, high contrast, contrast, levels adjustment, adjust the levels,
-        more punch, punchy, punchiness, lacks punch, flat lighting, silhouette, silhouetted,
+        more punch, punchy, punchiness, lacks punch, flat lighting, hazy, haze, silhouette,
+        silhouetted,
         silhouetting, tonality, midtone, mid tone
     """),
     "composition": _phrases("""
         composition, compositional, compositionally, compose, composed, rule of third, thirds,
-        off center, off centered, centering, off centering, dead center, centered, central composition,
+        off center, offcenter, off centered, centering, off centering, dead center, centered,
+        central composition,
         negative space, empty space, dead space, white space, use of space, space around, crop,
-        cropped, cropping, uncropped, tighter, framing, reframe, tightly framed,
-        framed by, framed well, well framed, nicely framed, horizon, tilt, tilted, crooked, slanted,
+        cropped, cropping, uncropped, tighter, reframe, tightly framed,
+        well framed, nicely framed, zoom in, zoomed in, zoomed, horizon, tilt, tilted, crooked,
+        slanted,
         symmetry, symmetrical, asymmetrical, asymmetry, leading line, diagonal, juxtaposition,
-        focal point, point of focus, point of interest, center of interest, top heavy, placement of,
+        focal point, point of focus, point of interest, center of interest, top heavy,
         well balanced, unbalanced, off balance, visual weight, visual interest, fill the frame,
         fills the frame, in the frame, out of the frame, edge of the frame, edge of the photo,
         edge of the picture, edge of the image, vignette, vignetting, vignetted, proportion,
@@ -70,7 +74,8 @@ TELLING: dict[str, tuple[str, ...]] = {
         rotate, rotated, straighten, straightened, visually confusing
     """),
     "depth": _phrases("""
-        dof, depth of field, shallow depth, bokeh, sense of depth, feeling of depth, three dimensional,
+        dof, depth of field, shallow depth, bokeh, sense of depth, feeling of depth,
+        three dimensional,
         foreground, aperture, f stop, focal length, wide angle, selective focus, shallow focus,
         focus stacking, fisheye, fish eye, telephoto, lensbaby, tilt shift
     """),
@@ -81,7 +86,7 @@ TELLING: dict[str, tuple[str, ...]] = {
         messy background, clean background, plain background
     """),
     "technique": _phrases("""
-        overprocessed, over processed, too processed, post processing, postprocessing, oversharpen,
+        overprocessed, over processed, overworked, over worked, too processed, oversharpen,
         photoshopped, shutter speed, slow shutter, slower shutter, faster shutter, double exposure,
         airbrushed, clone out, cloned out, cloning, dodge, burning in, dodging, solarized,
         infrared, date stamp, ps work, smart sharpen
@@ -93,18 +98,26 @@ TELLING: dict[str, tuple[str, ...]] = {
 """By aspect: what judges or describes the look of a photo all by itself."""
 
 TECHNICAL: dict[str, tuple[str, ...]] = {
-    "sharpness": _phrases("focus, focused, focusing, clarity, definition, detail, detailed, blur"),
-    "light": _phrases("lighting, lit, highlight, shadow, shade, reflection, flash"),
-    "color": _phrases("color, colored, coloring, coloration, tone, toned, tint, tonal"),
+    "noise": _phrases("grain"),
+    "sharpness": _phrases(
+        "focus, fcous, foucs, focused, focusing, clarity, definition, detail, detailed, blur"
+    ),
+    "light": _phrases("lighting, lit, highlight, shadow, shade, reflection, flash, brightness"),
+    "color": _phrases("color, colored, coloring, coloration, tone, toned, tint, tinge, tonal"),
     "composition": _phrases(
-        "comp, framed, perspective, angle, viewpoint, point of view, pov, layout, balance,"
-        " balanced, arrangement, aspect ratio, border, close up, closeup"
+        "comp, framed, framing, placement of, perspective, angle, viewpoint, point of view, pov, layout,"
+        " balance, balanced, arrangement, aspect ratio, border, close up, closeup"
     ),
     "simplicity": _phrases("background, backdrop, backround, bg, surroundings"),
-    "texture": _phrases("texture, textured, pattern, shape, curve, repetition, geometry, geometric"),
-    "mood": _phrases("mood, atmosphere, ambiance, ambience"),
+    "texture": _phrases(
+        "texture, textured, pattern, shape, curve, repetition, geometry, geometric"
+    ),
+    "mood": _phrases("mood, atmosphere, ambiance, ambience, feel to it, feel to this"),
     "depth": _phrases("macro, lens"),
-    "technique": _phrases("processing, processed, pp, photoshop, technique, technically"),
+    "technique": _phrases(
+        "processing, processed, post processing, postprocessing, pp, photoshop, technique,"
+        " technically"
+    ),
 }
 """By aspect: what counts fully only beside a judgement."""
 
@@ -120,24 +133,25 @@ ORDINARY: dict[str, tuple[str, ...]] = {
     ),
     "simplicity": _phrases("simple, clean, busy"),
     "sharpness": _phrases("motion, movement, clear, smooth"),
-    "mood": _phrases("feel, dramatic, drama, dynamic, impact"),
+    "mood": _phrases("dramatic, drama, dynamic, impact"),
     "technique": _phrases("technical, quality, effect, exposed"),
 }
 """By aspect: everyday words that speak of the look only in the company of a judgement."""
 
 WEAK = frozenset(
-    "gold rich setup presentation element effect quality feel impact technical size macro"
+    "gold rich setup presentation element effect quality impact technical size macro"
     " technically technique processing pp photoshop position motion movement clear"
-    " processed white black orange red green yellow".split()
-) | {"set up"}
+    " post processing postprocessing processed white black orange red green yellow".split()
+) | {"set up", "post processing", "red", "blue", "brown", "pink", "purple"}
 """Words that, even when judged, often speak of what was photographed or of nothing certain."""
 
-JUDGING = frozenset("""
+JUDGING = frozenset(
+    """
     amazing appealing attractive awesome awful awkward bad beautiful beautifully best better bland
     bold boring brilliant captivating clean clear complement complements compelling confusing cool
     could creative cropped dark deep delicate delicious delightful difficult disappointing dramatic
     dull dynamic effective effectively elegant enhance enhances enough even excellent excellant
-    exceptional exciting exquisite eye fabulous fantastic fine flat flawless fresh good gorgeous
+    exceptional exciting exquisite fabulous fantastic fine flat flawless fresh good gorgeous
     great hard harsh help helped helps hate horrible impressive incredible incredibly inconsistent
     interesting intriguing isn't lack lacking lacks lacked less like liked love loved lovely low
     loving lovin luminous make makes making marvelous masterful maybe minor missing more muddy muted
@@ -146,23 +160,29 @@ JUDGING = frozenset("""
     problem pronounced pure rich right rough sense shallow show shows should simple slight slightly
     smooth soft softer solid spectacular splendid spot strange striking strong stronger stunning
     subtle super superb superior suits sucks terrible terrific too tough try ugly uneven
-    unfortunate uninspired uninteresting unnatural unpleasant use using vivid warm warmer warmth weak
+    unfortunate uninspired uninteresting unnatural unpleasant use using vivid warm warmer warmth
+    weak
     weird well wild wish wonderful wonderfully work worked working works worse wow wrong would
     better brings adds add added draws detracts little bit enjoy enjoyed fan favorite nailed
     control controlled superbly nothing lose lost losing stand stands pop pops popping hides hidden
     annoying bothers bothering ruins hurts takes isolates separates separation blends blend
     reduces gives creates creating provides bothered yuck fun magnificent sweet cold dim bright
-    brighter darker lighter increase increased reduce cleaner plain
-    """.split())
+    missed misses without wider lower closer brighter darker lighter increase increased reduce
+    cleaner plain
+    """.split()
+)
 """Words that make a named aspect a statement about this photo."""
 
-DEGREES = frozenset("""
+DEGREES = frozenset(
+    """
     too bit little slightly tad so very rather quite more less overly way pretty somewhat seems
-    seem seemed looks look looked feels appears kinda kind extremely fairly really a is are was be
-    """.split())
+    seem seemed looks look looked feels appears kinda extremely fairly really a is are was be
+    """.split()
+)
 QUALITIES: dict[str, tuple[str, ...]] = {
     "light": ("dark", "darker", "bright", "brighter", "harsh", "harsher", "dim", "hot"),
-    "composition": ("tight", "loose", "close", "small", "smaller", "big", "large", "larger", "lopsided"),
+    "composition": ("tight", "loose", "close", "small", "smaller", "big", "large", "larger",
+                    "lopsided"),
     "contrast": ("flat", "muddy", "murky", "dull"),
     "sharpness": ("soft", "softer", "smooth", "unclear"),
     "simplicity": ("busy", "clean"),
@@ -171,34 +191,40 @@ QUALITIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By aspect: adjectives that say something once a degree stands before them: too dark."""
 
-MODEST = frozenset({"hot", "big", "large", "larger", "cold", "clean", "close", "bright"})
+MODEST = frozenset(
+    {"small", "smaller", "hot", "big", "large", "larger", "cold", "clean", "close", "bright"}
+)
 """Qualities that need more than *is* or *a* before them: they are said of things as well."""
 
 PAIRS: tuple[tuple[str, frozenset[str], frozenset[str], int], ...] = (
     ("composition",
-     frozenset("draw draws drew drawn drawing lead leads leading led pull pulls pulled pulling catch"
-               " catches caught guide guides grab grabs direct directs keep keeps rest goes wander"
+     frozenset("draw draws drew drawn drawing lead leads leading led pull pulls pulled pulling"
+               " catch catches caught guide guides grab grabs direct directs keep keeps rest goes wander"
                " wandering focuses".split()),
      frozenset("eye eyes gaze attention".split()), 6),
     ("composition",
      frozenset("eye eyes gaze attention".split()),
-     frozenset("drawn led pulled wander wandering goes away through around travel rest".split()), 5),
+     frozenset("drawn led pulled wander wandering goes away through around travel rest".split()),
+     5),
     ("composition", frozenset({"subject", "main"}),
-     frozenset("lost centered centre center separated isolated dominant dominate small".split()), 8),
+     frozenset("lost centered center separated isolated dominant dominate small".split()), 8),
     ("composition", frozenset({"close", "closer"}), frozenset({"edge", "frame", "border"}), 4),
     ("simplicity", frozenset({"background"}),
      frozenset("busy blurred dark black white clean out messy".split()), 4),
     ("color", frozenset({"in", "into"}), frozenset({"bw", "sepia"}), 2),
     ("light", frozenset({"more", "less", "much", "some", "enough", "better"}),
      frozenset({"light", "shadow", "shadows"}), 2),
-    ("composition", frozenset({"takes", "take", "takes"}), frozenset({"away"}), 1),
-    ("composition", frozenset({"zoom", "zoomed", "step", "stepped", "stepping", "move", "get", "got"}),
+    ("composition", frozenset({"cut", "cuts", "cutting", "chop", "chopped"}),
+     frozenset("top bottom left right side edge".split()), 4),
+    ("composition", frozenset({"takes", "take"}), frozenset({"away"}), 1),
+    ("composition", frozenset("zoom zoomed step stepped stepping move get got".split()),
      frozenset({"closer"}), 2),
 )  # fmt: skip
 """Aspect, first words, second words and how far behind they may stand."""
 
 NOT_THE_LOOK = _phrases("""
-    colored pencil, color pencil, light beer, light bulb, traffic light, christmas light, light meal,
+    colored pencil, color pencil, light beer, light bulb, traffic light, christmas light,
+    light meal,
     light hearted, in light of, sharp knife, sharp wit, sharp teeth, soft drink, soft spot,
     high quality product, quality time, balanced diet, focus on the story, color me, bright idea,
     orange juice, the focus of the challenge, on a lighter note, black eye, green with envy,
@@ -216,7 +242,8 @@ NOT_THE_LOOK = _phrases("""
     whole grain, grain of rice, sugar and spice, border patrol, border on, borders on,
     set up my, position to, my position, in my corner, lens cap, white house, blue after,
     edge of my seat, no point, processed cheese, processed meat, processed food, cutting edge,
-    freeze motion challenge, rich in, rich people, focus group, exposure to, detail oriented
+    minor detail, in contrast to, composed of, make noise, cut in half, rich in, rich people,
+    focus group, exposure to, detail oriented
 """)
 """Phrases whose words mean something else: heard first, they count for nothing."""
 
