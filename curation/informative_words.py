@@ -105,8 +105,8 @@ TECHNICAL: dict[str, tuple[str, ...]] = {
     "light": _phrases("lighting, lit, highlight, shadow, shade, reflection, flash, brightness"),
     "color": _phrases("color, colored, coloring, coloration, tone, toned, tint, tinge, tonal"),
     "composition": _phrases(
-        "comp, framed, framing, placement of, perspective, angle, viewpoint, point of view, pov, layout,"
-        " balance, balanced, arrangement, aspect ratio, border, close up, closeup"
+        "comp, framed, framing, placement of, perspective, angle, viewpoint, point of view, pov,"
+        " layout, balance, balanced, arrangement, aspect ratio, border, close up, closeup"
     ),
     "simplicity": _phrases("background, backdrop, backround, bg, surroundings"),
     "texture": _phrases(
@@ -199,8 +199,8 @@ MODEST = frozenset(
 PAIRS: tuple[tuple[str, frozenset[str], frozenset[str], int], ...] = (
     ("composition",
      frozenset("draw draws drew drawn drawing lead leads leading led pull pulls pulled pulling"
-               " catch catches caught guide guides grab grabs direct directs keep keeps rest goes wander"
-               " wandering focuses".split()),
+               " catch catches caught guide guides grab grabs direct directs keep keeps rest goes"
+               " wander wandering focuses".split()),
      frozenset("eye eyes gaze attention".split()), 6),
     ("composition",
      frozenset("eye eyes gaze attention".split()),
