@@ -205,7 +205,7 @@ def refusal(text: str) -> Finding | None:
 
 _TEMPLATE = re.compile(
     r"<\|\w+\|>|</?s>|\[/?INST\]|<<?/?SYS>?>|<(?:image|img|vision_\w+|end_of_utterance)>"
-    r"|^\s*(?:#+ ?)?(?:system|user|human|assistant|instructions?)\s*:"
+    r"|^[ \t]*(?:#+ ?)?(?:system|user|human|assistant|instructions?)\s*:"
     r"|#{2,} ?(?:instruction|response)"
     r"|\byou are an? (?:helpful|expert|professional)\b",
     re.IGNORECASE | re.MULTILINE,
@@ -318,10 +318,10 @@ def opener(text: str, openers: Openers) -> Finding | None:
 
 _TAGS = "a|b|i|u|p|br|hr|em|strong|span|div|font|h[1-6]|ul|ol|li|img|quote|url|code|table|tr|td"
 _MARKUP = re.compile(
-    rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|\[/?(?:{_TAGS})(?:=[^\]]*)?\]"
+    rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|\[/?(?:{_TAGS})(?:=[^\]]{0, 200})?\]"
     r"|&(?:amp|lt|gt|quot|nbsp|apos|#\d+);"
-    r"|\*\*[^*\s][^*]*\*\*|```|^#{1,6} \w|!?\[[^\]]+\]\([^)]+\)"
-    r"|^\s*(?:[-*•] \w.*\n\s*[-*•] |\d+[.)] \w.*\n\s*\d+[.)] )|^\s*\{\s*\"[^\"]+\"\s*:"
+    r"|\*\*[^*\s][^*]*\*\*|```|^#{1,6} \w|!?\[[^\]]{1,200}\]\([^)]{1,500}\)"
+    r"|^[ \t]*(?:[-*•] \w.*\n\s*[-*•] |\d+[.)] \w.*\n\s*\d+[.)] )|^[ \t]*\{\s*\"[^\"]+\"\s*:"
     r"|\bmessage edited by author\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -334,15 +334,17 @@ def markup(text: str) -> Finding | None:
 
 _TLD = r"(?:com|org|net|edu|info|co\.uk|de|fr|io)"
 _URL = re.compile(
-    rf"\bhttps?://\S+|\bwww\.[\w-]+\.\S+|(?<![\w@.])[\w-]{{2,}}\.{_TLD}\b(?:/\S*)?"
+    rf"\bhttps?://\S+|\bwww\.[\w-]+\.\S+|(?<![\w@.-])[\w-]{{2,}}\.{_TLD}\b(?:/\S*)?"
     # Texts whose punctuation was taken away keep the words of an address.
-    r"|\b(?:https? )?w(?:ww)? [\w-]+ (?:com|org|net)\b(?: (?:\w+ )*?(?:php|html?)(?: \w*id\b)?)?"
-    r"|\b\w+ (?:com|org|net) (?:\w+ )*?(?:php|html?)\b(?: \w*id\b)?",
+    r"|\b(?:https? )?w(?:ww)? [\w-]+ (?:com|org|net)\b"
+    r"(?: (?:\w+ ){0,6}?(?:php|html?)(?: \w*id\b)?)?"
+    r"|\b\w+ (?:com|org|net) (?:\w+ ){0,6}?(?:php|html?)\b(?: \w*id\b)?",
     re.IGNORECASE,
 )
 _MAILERS = r"(?:gmail|yahoo|hotmail|aol|msn|outlook|gmx)"
 _EMAIL = re.compile(
-    rf"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b\w+ (?:at )?{_MAILERS} (?:dot )?com\b", re.IGNORECASE
+    rf"(?<![\w.+-])[\w.+-]{{1,64}}@[\w-]+(?:\.[\w-]+)+|\b\w+ (?:at )?{_MAILERS} (?:dot )?com\b",
+    re.IGNORECASE,
 )
 
 
@@ -405,7 +407,9 @@ _GARBLED = re.compile(
 
 def garbled(text: str) -> Finding | None:
     """Letters that were decoded with the wrong table, and control characters."""
-    return _first("garbled", _GARBLED, text)
+    found = _first("garbled", _GARBLED, text)
+    # In a text in another script, its letters beside Latin ones are no accident.
+    return found if found is not None and language_of(text) in ("", *LANGUAGES) else None
 
 
 def _first(name: str, pattern: re.Pattern[str], text: str, detail: str = "") -> Finding | None:

@@ -220,7 +220,7 @@ _PAIRS_OF: dict[str, list[tuple[str, frozenset[str], int]]] = {}
 for _aspect, _firsts, _seconds, _reach in PAIRS:
     for _first in _firsts:
         _PAIRS_OF.setdefault(_first, []).append((_aspect, _seconds, _reach))
-_STRONG_DEGREES = DEGREES - frozenset("a is are was be seems seem looks look really".split())
+_STRONG_DEGREES = DEGREES - frozenset("is are was be seems seem looks look really".split())
 _VOCABULARY = (
     {word for phrase in _PHRASES for word in phrase.words}
     | JUDGING | DEGREES | CONTEST | set(_QUALITY_OF)

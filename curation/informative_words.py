@@ -176,7 +176,7 @@ JUDGING = frozenset(
 DEGREES = frozenset(
     """
     too bit little slightly tad so very rather quite more less overly way pretty somewhat seems
-    seem seemed looks look looked feels appears kinda extremely fairly really a is are was be
+    seem seemed looks look looked feels appears kinda extremely fairly really is are was be
     """.split()
 )
 QUALITIES: dict[str, tuple[str, ...]] = {
@@ -192,7 +192,10 @@ QUALITIES: dict[str, tuple[str, ...]] = {
 """By aspect: adjectives that say something once a degree stands before them: too dark."""
 
 MODEST = frozenset(
-    {"small", "smaller", "hot", "big", "large", "larger", "cold", "clean", "close", "bright"}
+    """
+    small smaller hot big large larger cold clean close bright red yellow green blue orange pink
+    brown
+    """.split()
 )
 """Qualities that need more than *is* or *a* before them: they are said of things as well."""
 
