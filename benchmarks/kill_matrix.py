@@ -50,10 +50,14 @@ UNREACHABLE = 5.0
 PATIENCE = 420.0
 """Seconds after which a row is given up."""
 
-READY = "warmup completed"
-"""vLLM's log says this when the model is loaded."""
+READY = ("init engine", "warmup completed")
+"""vLLM's log has said all this when the model is loaded."""
 
 MOMENTS = ("start", "middle", "end")
+
+
+class NotInTime(Exception):
+    """Something did not happen, or happened too early."""
 
 
 # ---- a run and what can be seen of it from outside -----------------------------------------------
@@ -104,7 +108,7 @@ class Job:
         """The same command until its end, which must be a good one."""
         running = self.start()
         if running.ended() != 0:
-            raise SystemExit(f"the repetition failed: {self.last_words()}")
+            raise NotInTime(f"the repetition failed: {self.last_words()}")
 
     def last_words(self) -> str:
         """The last line for people."""
@@ -130,7 +134,8 @@ class Job:
     def loaded(self) -> bool:
         """Whether the model in the child process has been loaded."""
         logs = self.folder.glob("corpus.logs/*.log")
-        return any(READY in log.read_text(errors="replace") for log in logs)
+        words = "".join(log.read_text(errors="replace") for log in logs)
+        return all(one in words for one in READY)
 
     def count(self) -> tuple[int, int]:
         """Captions, and how many of them are there twice for one photo, prompt and sample."""
@@ -183,13 +188,13 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def until(condition: Callable[[], bool], running: Running | None = None) -> float:
-    """Seconds until something is so; the benchmark ends if it is not after minutes."""
+    """Seconds until something is so. Raises NotInTime if it is not after minutes."""
     began = time.monotonic()
     while not condition():
         if running is not None and running.process.poll() is not None and not condition():
-            raise SystemExit(f"the run ended too early: {running.job.last_words()}")
+            raise NotInTime(f"the run ended too early: {running.job.last_words()}")
         if time.monotonic() - began > PATIENCE:
-            raise SystemExit("waited in vain")
+            raise NotInTime("waited in vain")
         time.sleep(0.02)
     return time.monotonic() - began
 
@@ -276,6 +281,8 @@ class Matrix:
         job = self._job(f"{'core' if core else 'child'} {moment}", separate_core=core)
         running = job.start()
         reach(running, moment, self.wanted, lambda: job.loaded)
+        if core and moment == "start":
+            time.sleep(1)  # the core still has to tell vLLM's child that it is there
         (worker,) = running.workers()
         (running.core() if core else worker).kill()
         noticed = until(lambda: any(one != worker for one in running.workers()), running)
@@ -476,7 +483,7 @@ def main() -> None:
         rows["Ctrl-C twice"] = partial(matrix.stopped, "Ctrl-C twice", *twice)
         rows["SIGTERM"] = partial(matrix.stopped, "SIGTERM", signal.SIGTERM)
         rows["disk full"] = matrix.disk_full
-        lines = [str(make()) for name, make in rows.items() if options.only in name]
+        lines = [_line(name, make) for name, make in rows.items() if options.only in name]
     table = "\n".join([HEAD, *lines])
     console.people.print(table, markup=False, soft_wrap=True)
     if not options.only:
@@ -485,6 +492,14 @@ def main() -> None:
             f"--limit {options.limit}"
         )
         write_section("Kill matrix", f"{_ABOUT}\n\n{table}", command)
+
+
+def _line(name: str, make: Callable[[], Row]) -> str:
+    """A row; one that went wrong says so, and the others are made nevertheless."""
+    try:
+        return str(make())
+    except NotInTime as error:
+        return f"| {name} | | | | | | | not made: {error} |"
 
 
 _ABOUT = (
