@@ -383,11 +383,17 @@ class Corpus:
     @contextmanager
     def _registered(self, data: pa.Table) -> Iterator[str]:
         name = f"arrow_{uuid.uuid4().hex[:12]}"
+        import duckdb
+
         self._db.register(name, data)
         try:
             yield name
-        finally:
-            self._db.unregister(name)
+        except BaseException:
+            # In a transaction that has failed this fails, too; the first error is the one to tell.
+            with suppress(duckdb.Error):
+                self._db.unregister(name)
+            raise
+        self._db.unregister(name)
 
 
 def now() -> datetime:

@@ -233,11 +233,12 @@ def draining() -> Iterator[Callable[[], bool]]:
     Yields:
         A function that says whether stopping was asked for.
     """
-    asked = False
+    asked = at_once = False
 
     def ask(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
+        nonlocal asked, at_once
         if asked:
+            at_once = True
             raise KeyboardInterrupt
         asked = True
         warn("stopping after the window in flight (again: at once)")
@@ -245,6 +246,11 @@ def draining() -> Iterator[Callable[[], bool]]:
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: asked
+    except Exception as error:
+        if at_once:
+            # A library that was interrupted, DuckDB for one, tells it as an error of its own.
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
