@@ -29,7 +29,7 @@ from curation.images import ImageStep, Prepared, Unusable, failure_id
 from curation.plan import Identities, Plan, Wanted
 from curation.shots import ShotPhotos
 from uniqa.containers import stamp
-from uniqa.errors import TooManyFailuresError
+from uniqa.errors import EngineError, TooManyFailuresError
 
 MOST_PHOTOS = 128
 """Photos per window at most: their pixels are all in memory, several windows of them at once."""
@@ -42,6 +42,9 @@ BLOCK_PHOTOS = 4096
 
 KNOWN_UNUSABLE = "known to be unusable"
 """Files that were no photos before and have not changed since."""
+
+STOPPED = "engine_stopped"
+"""The kind of refusal that means: the engine is gone, and did not get to this request."""
 
 HOPELESS = 200
 """When so many captions or photos failed and nothing at all was made, the rest is not tried."""
@@ -307,6 +310,10 @@ class Generation:
         self.seconds.store += time.monotonic() - began
         self.counts.photos_failed += len(window.broken)
         self._progress(window.size * self.per_photo, len(results))
+        gone = [one for one in results if isinstance(one, Refused) and one.kind == STOPPED]
+        if gone:
+            # What it had answered is stored; the rest is nobody's fault but the engine's.
+            raise EngineError(gone[0].message)
         self._give_up_if_hopeless()
 
     def _store(self, window: _Window, results: Results) -> None:

@@ -6,6 +6,8 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Set by whoever runs tests side by side; tables shall be as wide as in a pipe.
+os.environ.pop("COLUMNS", None)
 
 import re
 import sys

@@ -390,6 +390,21 @@ def test_an_engine_that_dies_keeps_everything_before(
     assert (counts.resumed, counts.made) == (8, 2)
 
 
+def test_an_engine_that_is_gone_keeps_what_it_had_answered(
+    corpus: Corpus, photos: list[str]
+) -> None:
+    def half(request: Request) -> Answer | Refused:
+        if request.question.cue == "noise":
+            return Refused(request.caption_id, generate.STOPPED, "the server is gone", False)
+        return answer(request)
+
+    with pytest.raises(EngineError, match="the server is gone"):
+        run(corpus, photos, FakeEngine(half))
+    # The first window's answers; nobody is asked any more.
+    assert count(corpus, "captions") == 2
+    assert run(corpus, photos).counts.made == 8
+
+
 def test_a_stop_keeps_what_the_engine_has_begun(
     corpus: Corpus, photos: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
