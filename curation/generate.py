@@ -130,6 +130,7 @@ class Generation:
         self._max_failure_rate = max_failure_rate
         self._total = 0
         self._started = False
+        self._load_error: Exception | None = None
         self._partly = 0
         self._under_way: set[str] = set()
         self._shots = ShotPhotos(engine)
@@ -153,7 +154,8 @@ class Generation:
                 ImageStep(self.engine.prepare, self.engine.max_side, workers) as step,
                 closing(Asking(self._ask)) as asking,
             ):
-                return self._pass_through(step.windows(self._open_windows(paths)), asking)
+                opened = self._open_windows(paths, lambda: asking.submit([]))
+                return self._pass_through(step.windows(opened), asking)
         finally:
             self.seconds.wall = time.monotonic() - began
 
@@ -185,14 +187,21 @@ class Generation:
         self.counts.resumed += self._partly
         return self.counts
 
-    def _open_windows(self, paths: Sequence[str]) -> Iterator[list[str]]:
-        """Windows of photos that are new, changed, or lack a caption."""
+    def _open_windows(
+        self, paths: Sequence[str], on_first: Callable[[], object] = lambda: None
+    ) -> Iterator[list[str]]:
+        """Windows of photos that are new, changed, or lack a caption; the first is announced."""
+        announced = False
         photos = max(1, min(MOST_PHOTOS, -(-self.engine.window // self.per_photo)))
         for start in range(0, len(paths), BLOCK_PHOTOS):
             block = paths[start : start + BLOCK_PHOTOS]
             open_photos = self._open(block)
             if len(block) > len(open_photos):
                 self._progress((len(block) - len(open_photos)) * self.per_photo, 0)
+            if open_photos and not announced:
+                # The model loads while the readers start.
+                announced = True
+                on_first()
             for first in range(0, len(open_photos), photos):
                 yield open_photos[first : first + photos]
 
@@ -281,10 +290,17 @@ class Generation:
 
     def _ask(self, requests: Sequence[Request]) -> Results:
         """Runs beside the main thread, one window after the other."""
-        if requests and not self._started:
+        if self._load_error is not None:
+            raise self._load_error
+        if not self._started:
             # Only now: a run with nothing left to make must not load a model for minutes.
             began = time.monotonic()
-            self.engine.start()
+            try:
+                self.engine.start()
+            except Exception as error:
+                # It would fail again, and take as long.
+                self._load_error = error
+                raise
             self.seconds.loading = time.monotonic() - began
             self._started = True
         began = time.monotonic()
