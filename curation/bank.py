@@ -113,8 +113,7 @@ def draw_bank(
     Raises:
         InputError: the corpus cannot supply that many.
     """
-    question = library.exemplar_question(task)
-    candidates = _candidates(corpus, task, question, seed)
+    candidates = _candidates(corpus, task, library, seed)
     groups = len({shot.group for shot in candidates})
     if groups < shots * sets:
         raise InputError(
@@ -185,7 +184,7 @@ _USABLE = """
     AND len(string_split(trim(c.text), ' ')) BETWEEN $2 AND $3"""
 
 
-def _candidates(corpus: Corpus, task: str, question: str, seed: int) -> list[Exemplar]:
+def _candidates(corpus: Corpus, task: str, library: PromptLibrary, seed: int) -> list[Exemplar]:
     """The best caption of each usable photo, up to `POOL` photos per level."""
     usable = [task, *WORDS]
     photos = corpus.table(
@@ -223,10 +222,21 @@ def _candidates(corpus: Corpus, task: str, question: str, seed: int) -> list[Exe
             best[row["image_id"]] = row
     return [
         Exemplar(
-            image_id, one["path"], question, best[image_id]["text"], one["level"], one["group_id"]
+            image_id,
+            one["path"],
+            _question(library, task, best[image_id]["cue"]),
+            best[image_id]["text"],
+            one["level"],
+            one["group_id"],
         )
         for image_id, one in pool.items()
     ]
+
+
+def _question(library: PromptLibrary, task: str, cue: str) -> str:
+    """What a caption answers; the whole photo, if the templates have lost its cue."""
+    known = library.tasks[task].cues
+    return known[cue].unguided[0] if cue in known else library.exemplar_question(task)
 
 
 def _worth(row: dict[str, Any]) -> tuple[bool, bool, bool, int, str]:

@@ -104,6 +104,16 @@ class _Run:
         if any(rated.known for ratings in self.ratings.values() for rated in ratings):
             self.library.check_known(self.config.tasks)
 
+    def told(self) -> dict[str, Any]:
+        """The run's configuration, as it stands in the corpus."""
+        settings = {"engine": self.engine, "engine_options": self.engine_options}
+        told: dict[str, Any] = json.loads(json.dumps(settings | asdict(self.config), default=str))
+        return told
+
+    def resumed(self, corpus: Corpus) -> list[str]:
+        """The runs whose captions count as this one's own, where captions are added."""
+        return resumed_runs(corpus, self.told()) if self.config.on_existing == "add" else []
+
     def shots(self, spec: ModelSpec) -> int:
         """Exemplars that a model is shown."""
         return self.config.shots if spec.shots is None else spec.shots
@@ -159,9 +169,8 @@ def run_generate(
         raise UsageError("exemplars are named, but none is to be shown", "Say how many by --shots")
     run = _Run(config, engine, engine_options or {}, library, inputs, {}, dry_run)
     engines = [run.start(spec, number) for number, spec in enumerate(config.models)]
-    for one in engines:
-        # A server is asked for its model here: one that is not there leaves no empty corpus.
-        assert one.revision
+    # A server is asked for its model here: one that is not there leaves no empty corpus.
+    _ = [one.revision for one in engines]
     if dry_run and not config.corpus.is_file():
         # Nothing to compare with, and a dry run leaves nothing behind.
         run = replace(run, ratings=inputs.rated(seed=config.seed, known={}))
@@ -196,9 +205,8 @@ def _all_models(
     run: _Run, corpus: Corpus, engines: Sequence[Engine], should_stop: Callable[[], bool]
 ) -> list[ModelResult]:
     config = run.config
-    settings = {"engine": run.engine, "engine_options": run.engine_options, **asdict(config)}
-    told = json.loads(json.dumps(settings, default=str))
-    resumed = resumed_runs(corpus, told) if config.on_existing == "add" else []
+    told = run.told()
+    resumed = run.resumed(corpus)
     run_id = corpus.begin_run("generate", config.seed, told)
     results: list[ModelResult] = []
     outcome = "failed"
@@ -317,7 +325,14 @@ def _dry(
         per_photo = plan.heard_by(engine).per_photo
         counts, failures = Counts(photos=len(paths), wanted=len(paths) * per_photo), {}
     else:
-        generation = Generation(corpus, engine, plan, run_id="", on_existing=run.config.on_existing)
+        generation = Generation(
+            corpus,
+            engine,
+            plan,
+            run_id="",
+            on_existing=run.config.on_existing,
+            resumed=run.resumed(corpus),
+        )
         counts, failures = generation.missing(paths), dict(generation.failures)
     found: Probe | None = None
     few = PROBE_PHOTOS * plan.heard_by(engine).per_photo

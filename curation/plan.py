@@ -80,11 +80,12 @@ class Plan:
         ratings = self.ratings.get(path, ())
         told = self.guided and all(rated.split == "train" for rated in ratings)
         for task in self.tasks:
-            rated = next((one for one in ratings if one.task == task), None) if told else None
-            level, known = (rated.level, rated.known) if rated else ("", "")
+            rated = next((one for one in ratings if one.task == task), None)
+            level, known = (rated.level, rated.known) if rated and told else ("", "")
             shots: tuple[Exemplar, ...] = ()
             if task in self.exemplars:
-                group = ratings[0].group if ratings else image_id
+                # Exemplars of a task are drawn with the groups of that task's ratings.
+                group = (rated or ratings[0]).group if ratings else image_id
                 shots = self.exemplars[task].for_image(image_id, group)
             for cue in self.cues[task]:
                 yield self.library.question(

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from curation.cli_options import JsonOption, one_of
 from uniqa.console import print_json, print_table, say
-from uniqa.errors import UsageError, nearest
+from uniqa.errors import UsageError
 from uniqa.levels import LEVELS
 
 app = typer.Typer(
@@ -21,7 +22,6 @@ FolderOption = Annotated[
     Path | None,
     typer.Option("--prompts", help="Folder of your own templates.", show_default="the shipped"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command("list")
@@ -86,7 +86,10 @@ def render(
     exemplars: Annotated[
         Path | None, typer.Option(help="Bank of exemplars to show before, .yaml or .jsonl.")
     ] = None,
-    shots: Annotated[int, typer.Option(min=1, help="Exemplars shown, with --exemplars.")] = 2,
+    shots: Annotated[
+        int | None,
+        typer.Option(min=1, help="Exemplars shown, with --exemplars.", show_default="2"),
+    ] = None,
     sets: Annotated[int, typer.Option(min=1, help="Exemplar sets, with --exemplars.")] = 4,
     folder: FolderOption = None,
     as_json: JsonOption = False,
@@ -100,12 +103,14 @@ def render(
     task, cues = library.named(name)
     if "/" not in name:
         raise UsageError(f"'{name}' is a task, not a prompt", f"Name one, like {task}/{cues[0]}")
-    if level and level not in LEVELS:
-        raise UsageError(f"unknown level '{level}'", nearest(level, LEVELS))
+    if level:
+        one_of(level, LEVELS, "--level")
+    if shots is not None and exemplars is None:
+        raise UsageError("--shots says nothing without a bank", "Name it by --exemplars FILE")
     image_id = photo_id(image)
     if exemplars is not None:
         bank = read_bank(exemplars, library)
-        shown = bank_sets(bank, task, shots=shots, sets=sets, seed=seed).for_image(image_id)
+        shown = bank_sets(bank, task, shots=shots or 2, sets=sets, seed=seed).for_image(image_id)
     else:
         shown = ()
     if index is None:

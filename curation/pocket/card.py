@@ -37,11 +37,16 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
             rows[f"level words against people's ratings, SRCC, {label}"] = (
                 f"{seen[how]:.3f} [{low:.2f}, {high:.2f}]"
             )
+        low, high = seen["interval_score"]
+        rows["level asked for by `score` against people's ratings, SRCC"] = (
+            f"{seen['score']:.3f} [{low:.2f}, {high:.2f}]"
+        )
         rows["… ratings against permuted photos"] = f"{seen['permuted']:.3f}"
     rows |= {
         "keeps to the task": f"{obedience['task']:.1%}",
         "keeps to the level": f"{obedience['level']:.1%}",
         "keeps to the cue": f"{obedience['cue']:.1%}",
+        "… cue, with a fault told that may not be there": f"{obedience['cue_told']:.1%}",
         "words after one-sentence exemplars, after long ones": (
             f"{result['shots_2']['brief_words']:.0f}, {result['shots_2']['rich_words']:.0f}"
         ),

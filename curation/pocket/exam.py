@@ -80,6 +80,10 @@ def _spoilt(pixels: Pixels, kind: str, severity: int, seed: int) -> Pixels:
     return distort(pixels, _AS_DISTORTED.get(kind, kind), severity, seed)
 
 
+TOLD = ("JPEG compression", "Gaussian blur", "white noise", "a colour cast", "low contrast")
+"""What is told as known of a picture, true or not."""
+
+
 class Examiner:
     """Asks an engine about pictures and reads the texts."""
 
@@ -95,6 +99,17 @@ class Examiner:
         seed: int = 0,
     ) -> list[str]:
         """A text per picture and question, "" where the engine refused."""
+        answers = self.answers(pictures, questions, sampling, seed)
+        return [answer.text if answer else "" for answer in answers]
+
+    def answers(
+        self,
+        pictures: Sequence[Pixels],
+        questions: Sequence[Question],
+        sampling: Sampling = GREEDY,
+        seed: int = 0,
+    ) -> list[Answer | None]:
+        """An answer per picture and question, None where the engine refused."""
         requests = []
         for number, (pixels, question) in enumerate(zip(pictures, questions, strict=True)):
             image_id = hashlib.sha256(pixels.tobytes()).hexdigest()
@@ -102,20 +117,22 @@ class Examiner:
             requests.append(
                 Request(str(number), image_id, payload, question, sampling, seed + number)
             )
-        texts = [""] * len(requests)
+        answers: list[Answer | None] = [None] * len(requests)
         with console.progress() as bar:
             task = bar.add_task(f"asking {self.engine.model}", total=len(requests), note="")
             for start in range(0, len(requests), 256):
                 window = requests[start : start + 256]
                 for reply in self.engine.generate(window):
                     if isinstance(reply, Answer):
-                        texts[int(reply.caption_id)] = reply.text
+                        answers[int(reply.caption_id)] = reply
                 bar.advance(task, len(window))
-        return texts
+        return answers
 
-    def question(self, task: str, cue: str, level: str, number: int) -> Question:
+    def question(self, task: str, cue: str, level: str, number: int, known: str = "") -> Question:
         """One of the shipped wordings."""
-        return self.prompts.question(task, cue, image_id=str(number), level=level, seed=0)
+        return self.prompts.question(
+            task, cue, image_id=str(number), level=level, seed=0, known=known
+        )
 
     def faults(self, sheets: Sequence[Sheet]) -> dict[str, Any]:
         """How often faults are named as what they are.
@@ -133,7 +150,8 @@ class Examiner:
         """SRCC of unguided level words with people's ratings, with its 95 % interval (bootstrap).
 
         ``greedy`` is of one text each, ``sampled`` of the mean level of eight at temperature 1,
-        ``permuted`` of the one text of another picture.
+        ``permuted`` of the one text of another picture, and ``score`` of the expected level where
+        the cue ``score`` asks for nothing else.
         """
         asked = [self.question("quality", "overall", "", n) for n in range(len(pictures))]
         one = [_level(text) for text in self.ask(pictures, asked)]
@@ -144,8 +162,16 @@ class Examiner:
             ],
             axis=0,
         )
+        scored = [self.question("quality", "score", "", n) for n in range(len(pictures))]
+        answers = self.answers(pictures, scored)
+        steps = np.arange(len(LEVELS))
+        expected = np.array(
+            [steps @ one.levels if one and one.levels else np.nan for one in answers], np.float64
+        )
         return {
             "greedy": _srcc(one, mos),
+            "score": _srcc(expected, mos),
+            "interval_score": _interval(expected, np.array(mos)),
             "sampled": _srcc(eight, mos),
             "interval": _interval(np.array(one), np.array(mos)),
             "interval_sampled": _interval(eight, np.array(mos)),
@@ -153,27 +179,31 @@ class Examiner:
         }
 
     def obedience(self, pictures: Sequence[Pixels]) -> dict[str, float]:
-        """Shares of answers that keep to the task, the level and the cue that were asked for."""
+        """Shares of answers that keep to the task, the level and the cue that were asked for.
+
+        ``cue_told`` is the last one where a fault is told besides, whether the picture has it or
+        not.
+        """
         asked, shown = [], []
+        told = []
         rng = random.Random(0)
         for number, pixels in enumerate(pictures):
             for task in TASKS:
                 for cue in self.prompts.tasks[task].cues:
                     level = rng.choice(("", *LEVELS))
                     asked.append(self.question(task, cue, level, number))
+                    told.append(self.question(task, cue, level, number, known=rng.choice(TOLD)))
                     shown.append(pixels)
         texts = self.ask(shown, asked, WARM)
         both = list(zip(asked, texts, strict=True))
+        knowing = list(zip(told, self.ask(shown, told, WARM), strict=True))
         return {
             "task": _share(task_said(text) == question.task for question, text in both),
             "level": _share(
                 levels_said(text) == [question.level] for question, text in both if question.level
             ),
-            "cue": _share(
-                question.cue in cues_said(question.task, text)
-                for question, text in both
-                if question.cue != "overall"
-            ),
+            "cue": _cue_kept(both),
+            "cue_told": _cue_kept(knowing),
         }
 
     def samples(self, pictures: Sequence[Pixels], count: int = 4) -> list[list[str]]:
@@ -187,6 +217,14 @@ class Examiner:
             for place, text in enumerate(self.ask(shown, asked, WARM, seed=7919 * (k + 1))):
                 texts[place].append(text)
         return texts
+
+
+def _cue_kept(asked: Sequence[tuple[Question, str]]) -> float:
+    return _share(
+        question.cue in cues_said(question.task, text)
+        for question, text in asked
+        if question.cue != "overall"
+    )
 
 
 def _photo(pixels: Pixels, image_id: str) -> Photo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,7 @@ from tests.curation.test_generate import FakeEngine, answer, plan
 # Shared with the tests of generation: one reading process for all.
 readers = made_up.readers
 _shared_readers = made_up._shared_readers
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Iterator[Corpus]:
-    with Corpus(tmp_path / "corpus.duckdb", write=True) as store:
-        yield store
+corpus = made_up.corpus
 
 
 @pytest.fixture
