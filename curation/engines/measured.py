@@ -28,7 +28,8 @@ class MeasuredEngine:
     """Raise whenever measurements or wordings change: it is part of a caption's identity."""
     max_side = 0
     """Never shrunk: blur, noise and blocks live in single pixels."""
-    window = 4096
+    window = 192
+    """Small: measuring is the image step's work, and a window is what a kill can lose of it."""
     samples = False
     listens = False
     context: int | None = None
