@@ -11,6 +11,7 @@ import typer
 
 from curation.cli_options import DEFAULT_CORPUS, JsonOption
 from curation.generate_cli import generate
+from curation.import_cli import import_command
 from curation.prompts_cli import app as prompts_app
 from uniqa import __version__
 from uniqa.console import (
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 app.command()(generate)
+app.command("import")(import_command)
 app.add_typer(prompts_app, name="prompts")
 
 CorpusOption = Annotated[

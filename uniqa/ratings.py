@@ -280,7 +280,7 @@ def read_ratings(
         # As addresses are told apart below the dataset, wherever it lies.
         frame["name"] = _below(path, images)
     else:
-        images = _Resolver(path, images_root, guessed).resolve(frame["name"].tolist())
+        images = resolve_images(path, frame["name"].tolist(), images_root, guessed)
     frame, merged = _merge_repeats(path, raw.loc[frame.index], frame.assign(image=images))
     dropped += merged
     raw = raw.loc[frame.index]
@@ -426,6 +426,23 @@ def _guess_scale(
         f"scale {ends[0]:g}–{ends[1]:g}, {better}, from {why} (set it by --scale WORST:BEST)"
     )
     return scale
+
+
+def resolve_images(
+    table: Path, names: Sequence[str], images_root: Path | None, guessed: list[str]
+) -> list[str]:
+    """Absolute paths (or addresses in containers) for the image names of a table.
+
+    Args:
+        table: names are relative to its folder, or to an ``images`` folder in it.
+        names: as written; endings may be missing.
+        images_root: folder or container that they are relative to instead.
+        guessed: where it is said which folder was taken.
+
+    Raises:
+        InputError: no folder at `images_root`.
+    """
+    return _Resolver(table, images_root, guessed).resolve(names)
 
 
 class _Resolver:
