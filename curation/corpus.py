@@ -26,6 +26,7 @@ import psutil
 import pyarrow as pa
 
 from curation.migrations import MIGRATIONS
+from curation.views import create_views
 from uniqa.errors import CorpusBusyError, CorpusWriteError, InputError, UsageError, nearest
 
 Rows = Sequence[Mapping[str, Any]]
@@ -142,6 +143,8 @@ class Corpus:
                     self._db.execute(
                         "INSERT INTO migrations VALUES (?, ?, ?)", [number, migrate.__name__, now()]
                     )
+            if len(done) < len(MIGRATIONS):
+                create_views(self._db)
         # Whoever had the corpus open is gone, or we would not have it: its runs were killed.
         self._db.execute("UPDATE runs SET outcome = 'killed' WHERE outcome = 'running'")
 

@@ -1,0 +1,214 @@
+"""The corpus's views for people: what each column is, and what it means.
+
+Made anew whenever the schema moves, so a column is added here and nowhere else. Every column has a
+comment, which `uniqa-curate schema` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A view's column: its name, the SQL it is made by, and what it means."""
+
+    name: str
+    sql: str
+    meaning: str
+
+
+def _columns(prefix: str, text: str) -> tuple[Column, ...]:
+    """Columns of one table, a line each: ``name: meaning`` or ``name = column: meaning``."""
+    found = []
+    for line in text.strip().splitlines():
+        left, _, meaning = line.strip().partition(": ")
+        name, _, source = left.partition(" = ")
+        found.append(Column(name, f'{prefix}."{source or name}"', meaning))
+    return tuple(found)
+
+
+CORPUS: tuple[Column, ...] = (
+    *_columns(
+        "c",
+        """
+        caption_id: hash of image, model, prompt, sampling, seed and sample
+        image_id: SHA-256 of the photo's bytes
+        """,
+    ),
+    *_columns(
+        "i",
+        """
+        path: where the photo lay when it was last read
+        width: pixels, upright
+        height: pixels, upright
+        """,
+    ),
+    Column("dataset", "coalesce(a.dataset, '')", "rated dataset of the photo; empty if unrated"),
+    Column("group_id", "coalesce(a.group_id, c.image_id)", "photos of one content share it"),
+    Column("split", "coalesce(a.split, 'train')", "train, val or test; test wins over others"),
+    *_columns(
+        "r",
+        """
+        mos: mean opinion score for the caption's task, on the dataset's own scale
+        score: unified score for the caption's task: 0 worst, 1 best
+        rated_level = level: band of the unified score: bad, poor, fair, good, perfect
+        """,
+    ),
+    *_columns(
+        "c",
+        """
+        source: model, or person for comments
+        engine: vllm, transformers, server or measured; import for texts from elsewhere
+        model: who wrote it: the model, or the collection that a comment comes from
+        revision: the model's revision or a hash of its files
+        task: quality or aesthetic
+        cue: what was asked about: overall, sharpness, noise, …; comment for comments
+        """,
+    ),
+    Column("prompt_level", "nullif(c.level, '')", "level that the prompt told; null if none"),
+    Column("template", "p.template", "name of the prompt's template"),
+    Column("shots", "coalesce(json_array_length(p.exemplars), 0)", "exemplars shown before"),
+    *_columns(
+        "c",
+        """
+        sampling: temperature, top_p, max_tokens … as JSON
+        seed: seed of the sample
+        sample: number of the sample among those of one question
+        text: the caption
+        finish_reason: stop, or length if it was cut off
+        """,
+    ),
+    Column("truncated", "c.finish_reason = 'length'", "whether max_tokens cut it off"),
+    Column("superseded", "c.superseded_by IS NOT NULL", "whether newer captions took its place"),
+    *_columns(
+        "c",
+        """
+        prompt_tokens: tokens of the prompt, photos included
+        cached_tokens: of these, taken from the prefix cache
+        tokens: tokens of the caption
+        """,
+    ),
+    *_columns(
+        "l",
+        """
+        level_score: expected level by token probabilities, 0 (bad) to 1 (perfect); cue score only
+        level_bad = bad: probability of the word bad
+        level_poor = poor: probability of the word poor
+        level_fair = fair: probability of the word fair
+        level_good = good: probability of the word good
+        level_perfect = perfect: probability of the word perfect
+        """,
+    ),
+    *_columns(
+        "s",
+        """
+        words: words of the text
+        distinct_words: different words of the text
+        rank: place among the image's captions, 1 is best
+        duplicate_kind: exact or semantic; empty for what repeats nothing
+        duplicate_of: the caption that it repeats
+        similarity: cosine to the nearest better-ranked kept caption of the image, -1 to 1
+        mean_similarity: mean cosine to the image's other captions, -1 to 1
+        encoder: sentence encoder that similarities come from
+        """,
+    ),
+    Column("image_vendi", "m.vendi", "Vendi score of the image's captions, 1 to their number"),
+    *_columns(
+        "v",
+        """
+        kept: whether the last filter kept it; null before any
+        dropped_by = rule: the rule that dropped it
+        dropped_value = value: the value that decided
+        dropped_threshold = threshold: the rule's limit
+        """,
+    ),
+    *_columns(
+        "c",
+        """
+        run_id: the run that made it
+        created_at: when it was stored
+        """,
+    ),
+)
+
+IMAGE_SUMMARY: tuple[Column, ...] = (
+    Column("image_id", "i.image_id", "SHA-256 of the photo's bytes"),
+    Column("path", "any_value(i.path)", "where the photo lay when it was last read"),
+    Column("width", "any_value(i.width)", "pixels, upright"),
+    Column("height", "any_value(i.height)", "pixels, upright"),
+    Column("dataset", "any_value(c.dataset)", "rated dataset; empty if unrated"),
+    Column("group_id", "any_value(c.group_id)", "photos of one content share it"),
+    Column("split", "any_value(c.split)", "train, val or test"),
+    Column("mos", "max(c.mos)", "mean opinion score on the dataset's own scale"),
+    Column("score", "max(c.score)", "unified score: 0 worst, 1 best"),
+    Column(
+        "captions",
+        "count(c.caption_id) FILTER (NOT c.superseded)",
+        "captions that nothing supersedes",
+    ),
+    Column("models", "count(DISTINCT c.model)", "models that described it"),
+    Column("cues", "count(DISTINCT c.cue)", "cues that were asked about"),
+    Column("kept", "count(*) FILTER (c.kept)", "captions that the last filter kept"),
+    Column("duplicates", "count(*) FILTER (c.duplicate_kind <> '')", "captions that repeat others"),
+    Column("vendi", "max(c.image_vendi)", "Vendi score of its captions, 1 to their number"),
+    Column("mean_similarity", "avg(c.mean_similarity)", "mean cosine between its captions"),
+    Column(
+        "level_score",
+        "avg(c.level_score) FILTER (NOT c.superseded)",
+        "mean expected level by token probabilities, 0 to 1",
+    ),
+)
+
+_CORPUS_FROM = """
+    FROM captions c
+    JOIN images i USING (image_id)
+    LEFT JOIN anyrated a USING (image_id)
+    LEFT JOIN rated r ON r.image_id = c.image_id AND r.task = c.task
+    LEFT JOIN prompts p USING (prompt_id)
+    LEFT JOIN level_probabilities l USING (caption_id)
+    LEFT JOIN signals s USING (caption_id)
+    LEFT JOIN image_signals m ON m.image_id = c.image_id
+    LEFT JOIN verdicts v
+           ON v.caption_id = c.caption_id AND v.filter_id = (SELECT filter_id FROM last)
+"""
+
+_CORPUS_WITH = """
+    WITH rated AS (
+        SELECT * FROM ratings
+        QUALIFY row_number() OVER (PARTITION BY image_id, task ORDER BY dataset) = 1),
+    anyrated AS (
+        SELECT image_id, min(dataset) AS dataset, min(group_id) AS group_id,
+               CASE WHEN bool_or(split = 'test') THEN 'test'
+                    WHEN bool_or(split = 'val') THEN 'val' ELSE 'train' END AS split
+        FROM ratings GROUP BY image_id),
+    last AS (SELECT filter_id FROM filters ORDER BY filtered_at DESC, filter_id LIMIT 1)
+"""
+
+
+def create_views(db: Any) -> None:
+    """Make the views and their comments, in place of older ones."""
+    db.execute("DROP VIEW IF EXISTS image_summary; DROP VIEW IF EXISTS corpus;")
+    db.execute(f"CREATE VIEW corpus AS {_CORPUS_WITH} SELECT {_select(CORPUS)} {_CORPUS_FROM}")
+    db.execute(
+        f"CREATE VIEW image_summary AS SELECT {_select(IMAGE_SUMMARY)} "
+        "FROM images i LEFT JOIN corpus c USING (image_id) GROUP BY i.image_id"
+    )
+    _comment(db, "corpus", "One row per caption, with all signals and its last verdict.", CORPUS)
+    _comment(db, "image_summary", "One row per image.", IMAGE_SUMMARY)
+
+
+def _select(columns: Sequence[Column]) -> str:
+    return ", ".join(f'{column.sql} AS "{column.name}"' for column in columns)
+
+
+def _comment(db: Any, view: str, meaning: str, columns: Sequence[Column]) -> None:
+    db.execute(f"COMMENT ON VIEW {view} IS '{_quoted(meaning)}'")
+    for column in columns:
+        db.execute(f"COMMENT ON COLUMN {view}.\"{column.name}\" IS '{_quoted(column.meaning)}'")
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
