@@ -18,10 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 Numbers = NDArray[np.float64]
+
+_CHUNK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,66 @@ def ranks(values: Sequence[float] | Numbers | NDArray[np.int64]) -> Numbers:
 def air(relevances: Numbers, lengths: NDArray[np.int64]) -> Numbers:
     """AIR of one image's comments, 2 to 2n: rank of relevance plus rank of length."""
     return ranks(relevances) + ranks(lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class Purities:
+    """AR, IR and AIR of many comments, each of shape (captions,); NaN where there is none.
+
+    `place` is a comment's place among its image's by AIR, 1 is best; of equal ones the more
+    relevant comes first, then the earlier.
+    """
+
+    relevance: Numbers
+    words: Numbers
+    air: Numbers
+    place: Numbers
+
+
+def purities(
+    vectors: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    images: NDArray[np.int64],
+    comment: NDArray[np.bool_],
+    description: NDArray[np.bool_],
+    lengths: NDArray[np.int64],
+) -> Purities:
+    """AIR within every image of a corpus at once.
+
+    Args:
+        vectors: unit-length embeddings of the distinct texts, shape (texts, d).
+        rows: each caption's text, shape (captions,).
+        images: each caption's image as a number from 0, shape (captions,).
+        comment: which captions are people's comments.
+        description: which are a model's aesthetic descriptions. Comments of an image without any
+            have no AR, and so no AIR.
+        lengths: words of each caption (see `words`).
+    """
+    nothing = np.full(len(rows), np.nan)
+    if not len(rows):
+        return Purities(nothing, nothing.copy(), nothing.copy(), nothing.copy())
+    described = np.bincount(images[description], minlength=int(images.max()) + 1)
+    # The mean of cosines to several descriptions is the cosine to their mean, unscaled.
+    number = np.cumsum(described > 0) - 1
+    means = np.zeros((int((described > 0).sum()), vectors.shape[1]), np.float64)
+    np.add.at(means, number[images[description]], vectors[rows[description]])
+    means /= described[described > 0, None]
+    found = np.flatnonzero(comment & (described[images] > 0))
+    ar, ir = nothing, nothing.copy()
+    total, place = nothing.copy(), nothing.copy()
+    ir[comment] = lengths[comment]
+    for start in range(0, len(found), _CHUNK):
+        some = found[start : start + _CHUNK]
+        wide = vectors[rows[some]].astype(np.float64)
+        ar[some] = (wide * means[number[images[some]]]).sum(axis=1)
+    frame = pd.DataFrame({"image": images[found], "ar": ar[found].round(6), "ir": ir[found]})
+    by_image = frame.groupby("image")
+    frame["air"] = by_image["ar"].rank() + by_image["ir"].rank()
+    total[found] = frame["air"]
+    # A stable sort of what stands in the corpus's order: the earlier of equal ones stays first.
+    order = frame.sort_values(["air", "ar"], ascending=False, kind="stable")
+    place[found[order.index]] = order.groupby("image").cumcount() + 1
+    return Purities(ar, ir, total, place)
 
 
 def purify(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from curation.purity import air, purify, ranks, relevance, words
+from curation.purity import air, purify, purities, ranks, relevance, words
 
 A = np.array([1.0, 0.0], dtype=np.float32)
 B = np.array([0.0, 1.0], dtype=np.float32)
@@ -62,3 +62,36 @@ def test_purify_refuses_what_makes_no_sense():
     with pytest.raises(ValueError, match="embeddings"):
         purify(["a", "b"], np.stack([A]), A, k=1)
     assert purify([], np.empty((0, 2), dtype=np.float32), A, k=3) == []
+
+
+def test_a_whole_corpus_is_purified_as_image_by_image() -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.normal(size=(400, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = rng.integers(0, 400, 600)
+    images = np.sort(rng.integers(0, 40, 600))
+    description = rng.random(600) < 0.3
+    description[images == 7] = False
+    comment = ~description & (rng.random(600) < 0.9)
+    texts = [" ".join(["w"] * int(n)) for n in rng.integers(1, 6, 600)]
+    found = purities(vectors, rows, images, comment, description, words(texts))
+    checked = 0
+    for image in range(40):
+        own = np.flatnonzero((images == image) & comment)
+        told = np.flatnonzero((images == image) & description)
+        if not len(told):
+            assert np.isnan(found.air[own]).all()
+            assert np.isnan(found.place[own]).all()
+            continue
+        reference = purify([texts[i] for i in own], vectors[rows[own]], vectors[rows[told]], 3)
+        np.testing.assert_allclose(
+            found.relevance[own], [p.relevance for p in reference], atol=1e-6
+        )
+        assert found.air[own].tolist() == [p.air for p in reference]
+        assert sorted(found.place[own]) == list(range(1, len(own) + 1))
+        assert {int(i) for i in own[found.place[own] <= 3]} == {
+            int(i) for i, p in zip(own, reference, strict=True) if p.kept
+        }
+        checked += 1
+    assert checked > 30
+    assert np.isnan(found.words[~comment]).all()
