@@ -43,6 +43,12 @@ _KEYS = {
     "embeddings": ["text_hash", "encoder"],
     "signals": ["caption_id"],
     "image_signals": ["image_id"],
+    "text_signals": ["caption_id"],
+    "measurements": ["image_id"],
+    "groundings": ["caption_id"],
+    "relevances": ["image_id", "text_hash", "model"],
+    "corpus_signals": ["name"],
+    "group_losses": ["dimension", "value", "measure"],
     "verdicts": ["filter_id", "caption_id"],
     "filters": ["filter_id"],
 }

@@ -173,9 +173,49 @@ def m003_in_context(db: Any) -> None:
     """)
 
 
+def m004_signals(db: Any) -> None:
+    """Signals of words alone, of the photo and of the whole corpus; what a group is worth."""
+    db.execute("DROP VIEW image_summary; DROP VIEW corpus;")
+    for column in (
+        "problems INTEGER", "problem_list VARCHAR", "informativeness FLOAT",
+        "repeats_kind VARCHAR", "repeats VARCHAR", "images_alike INTEGER",
+        "gain FLOAT", "gain_rank INTEGER", "meaning INTEGER",
+        "ar FLOAT", "ir FLOAT", "air FLOAT", "air_rank INTEGER",
+        "implied_score FLOAT", "level_agreement FLOAT",
+        "claims INTEGER", "contradictions INTEGER", "contradicted VARCHAR", "grounding FLOAT",
+        "relevance FLOAT", "relevance_model VARCHAR", "ranked_by VARCHAR",
+    ):  # fmt: skip
+        db.execute(f"ALTER TABLE signals ADD COLUMN {column}")
+    for column in ("distinct_1", "distinct_2", "semantic_entropy"):
+        db.execute(f"ALTER TABLE image_signals ADD COLUMN {column} FLOAT")
+    db.execute("ALTER TABLE image_signals ADD COLUMN meanings INTEGER")
+    db.execute("""
+        CREATE TABLE text_signals (
+            caption_id VARCHAR PRIMARY KEY, revision VARCHAR, words INTEGER,
+            distinct_words INTEGER, problems VARCHAR[], informativeness FLOAT,
+            implied_score FLOAT, claims INTEGER);
+        CREATE TABLE measurements (
+            image_id VARCHAR PRIMARY KEY, revision VARCHAR, measured JSON);
+        CREATE TABLE groundings (
+            caption_id VARCHAR PRIMARY KEY, revision VARCHAR, supported INTEGER,
+            contradictions INTEGER, contradicted VARCHAR, score FLOAT);
+        CREATE TABLE relevances (
+            image_id VARCHAR, text_hash VARCHAR, model VARCHAR, relevance FLOAT,
+            PRIMARY KEY (image_id, text_hash, model));
+        CREATE TABLE corpus_signals (
+            name VARCHAR PRIMARY KEY, value DOUBLE, encoder VARCHAR, run_id VARCHAR);
+        CREATE TABLE group_losses (
+            dimension VARCHAR, value VARCHAR, measure VARCHAR, captions INTEGER, images INTEGER,
+            bare INTEGER, whole DOUBLE, without DOUBLE, thinned DOUBLE, beyond DOUBLE,
+            low DOUBLE, high DOUBLE, encoder VARCHAR, run_id VARCHAR,
+            PRIMARY KEY (dimension, value, measure));
+    """)
+
+
 MIGRATIONS: tuple[Callable[[Any], None], ...] = (
     m001_initial,
     m002_views,
     m003_in_context,
+    m004_signals,
 )
 """In order; the position is the number that the corpus remembers."""

@@ -107,15 +107,38 @@ CORPUS: tuple[Column, ...] = (
         """
         words: words of the text
         distinct_words: different words of the text
+        problems: things that are wrong with the text whatever the photo, 0 is best
+        problem_list: their names: refusal, loop, cut_off, opener, markup, …
+        informativeness: what it says of the photo's look, 0 nothing to 1, whatever its length
         rank: place among the image's captions, 1 is best
-        duplicate_kind: exact or semantic; empty for what repeats nothing
-        duplicate_of: the caption that it repeats
-        similarity: cosine to the nearest better-ranked kept caption of the image, -1 to 1
+        ranked_by: what ranks are by
+        duplicate_kind: exact, near or semantic; empty for what repeats nothing of its image
+        duplicate_of: the better-ranked caption of the image that it repeats
+        similarity: cosine to that, or to the nearest better-ranked one kept, -1 to 1; -1 for none
+        repeats_kind: the same over the whole corpus: exact, near, or semantic if asked for
+        repeats: the better-ranked caption of the corpus that it repeats
+        images_alike: images with this text or one that repeats it, at least 1
         mean_similarity: mean cosine to the image's other captions, -1 to 1
+        gain: what it adds to covering the image, in captions, 0 to their number
+        gain_rank: its turn in that: the first k cover the image best
+        meaning: number of its cluster of one meaning within the image, from 1
+        ar: comments: relevance, mean cosine to the photo's aesthetic captions by models, -1 to 1
+        ir: comments: informativeness as UniQA takes it, words
+        air: comments: rank of ar plus rank of ir within the image, higher is better
+        air_rank: comments: place by air within the image, 1 is best
+        implied_score: level that the words imply, 0 worst to 1 best; null if they imply none
+        level_agreement: 1 less the distance of implied_score and score, 0 to 1
+        claims: claims about sharpness, noise, exposure, contrast, colour and compression
+        contradictions: claims that the photo's measurements contradict
+        contradicted: what these are about
+        grounding: share of the decided claims that the measurements bear out, 0 to 1
+        relevance: cosine of photo and text by relevance_model, -1 to 1
+        relevance_model: the contrastive model that was asked
         encoder: sentence encoder that similarities come from
         """,
     ),
     Column("image_vendi", "m.vendi", "Vendi score of the image's captions, 1 to their number"),
+    Column("image_entropy", "m.semantic_entropy", "semantic entropy of the image's captions, nats"),
     *_columns(
         "v",
         """
@@ -155,6 +178,12 @@ IMAGE_SUMMARY: tuple[Column, ...] = (
     Column("duplicates", "count(*) FILTER (c.duplicate_kind <> '')", "captions that repeat others"),
     Column("vendi", "max(c.image_vendi)", "Vendi score of its captions, 1 to their number"),
     Column("mean_similarity", "avg(c.mean_similarity)", "mean cosine between its captions"),
+    Column("meanings", "max(m.meanings)", "clusters of one meaning among its captions"),
+    Column("semantic_entropy", "max(m.semantic_entropy)", "entropy of these clusters, nats"),
+    Column("distinct_1", "max(m.distinct_1)", "different words by all words"),
+    Column("distinct_2", "max(m.distinct_2)", "different pairs of words by all words"),
+    Column("contradictions", "sum(c.contradictions)", "claims that measurements contradict"),
+    Column("grounding", "avg(c.grounding)", "mean grounding of its captions, 0 to 1"),
     Column(
         "level_score",
         "avg(c.level_score) FILTER (NOT c.superseded)",
@@ -194,7 +223,8 @@ def create_views(db: Any) -> None:
     db.execute(f"CREATE VIEW corpus AS {_CORPUS_WITH} SELECT {_select(CORPUS)} {_CORPUS_FROM}")
     db.execute(
         f"CREATE VIEW image_summary AS SELECT {_select(IMAGE_SUMMARY)} "
-        "FROM images i LEFT JOIN corpus c USING (image_id) GROUP BY i.image_id"
+        "FROM images i LEFT JOIN corpus c USING (image_id) "
+        "LEFT JOIN image_signals m ON m.image_id = i.image_id GROUP BY i.image_id"
     )
     _comment(db, "corpus", "One row per caption, with all signals and its last verdict.", CORPUS)
     _comment(db, "image_summary", "One row per image.", IMAGE_SUMMARY)
