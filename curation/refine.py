@@ -60,20 +60,28 @@ def refine(
     captions = corpus.table(
         "SELECT image_id, caption_id, text, finish_reason FROM current_captions ORDER BY image_id"
     ).to_pylist()
-    vectors, embedded = embed(
-        corpus, [caption["text"] for caption in captions], load, encoder, on_embedded
+    ids = [caption["caption_id"] for caption in captions]
+    held = embed(corpus, [caption["text"] for caption in captions], load, encoder, on_embedded)
+    vectors, embedded = held.vectors, held.encoded
+    order = sorted(range(len(captions)), key=lambda index: _rank(captions[index]))
+    duplicates = find_duplicates(
+        [caption["text"] for caption in captions],
+        vectors,
+        np.array(order, dtype=np.int64),
+        threshold=threshold,
+        images=[caption["image_id"] for caption in captions],
+        rows=held.rows,
     )
     signals: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
-    for image_id, group in groupby(captions, key=lambda caption: caption["image_id"]):
-        ranked = sorted(group, key=_rank)
-        matrix = np.stack([vectors[caption["text"]] for caption in ranked])
-        texts = [caption["text"] for caption in ranked]
+    numbered = list(enumerate(captions))
+    for image_id, group in groupby(numbered, key=lambda item: item[1]["image_id"]):
+        ranked = sorted(group, key=lambda item: _rank(item[1]))
+        matrix = vectors[held.rows[[index for index, _ in ranked]]]
         others = mean_similarity_to_others(matrix)
-        for rank, (caption, verdict) in enumerate(
-            zip(ranked, find_duplicates(texts, matrix, threshold), strict=True)
-        ):
+        for rank, (index, caption) in enumerate(ranked):
             words = normalise(caption["text"]).split()
+            of, similarity = int(duplicates.of[index]), float(duplicates.similarity[index])
             signals.append(
                 {
                     "caption_id": caption["caption_id"],
@@ -81,11 +89,9 @@ def refine(
                     "words": len(words),
                     "distinct_words": len(set(words)),
                     "rank": rank + 1,
-                    "duplicate_kind": verdict.kind,
-                    "duplicate_of": None
-                    if verdict.of is None
-                    else ranked[verdict.of]["caption_id"],
-                    "similarity": round(verdict.similarity, 4),
+                    "duplicate_kind": str(duplicates.kind[index]),
+                    "duplicate_of": None if of < 0 else ids[of],
+                    "similarity": -1.0 if math.isnan(similarity) else round(similarity, 4),
                     "mean_similarity": _rounded(others[rank]),
                     "threshold": threshold,
                     "run_id": run_id,
