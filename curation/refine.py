@@ -150,8 +150,8 @@ def refine(
     whole = _whole(captions, words, settings)
     signals = tables.signals(
         told, problems, openers, order, own, everywhere, images_per_cluster(everywhere, group),
-        diverse, pure, encoder=settings.encoder, threshold=settings.similarity, ranked_by=settings.rank_by,
-        run_id=run_id,
+        diverse, pure, encoder=settings.encoder, threshold=settings.similarity,
+        ranked_by=settings.rank_by, run_id=run_id,
     )  # fmt: skip
     images = tables.image_signals(told, captions, diverse, spoken, settings.encoder, run_id)
     _store(corpus, signals, images, whole, worth, settings.encoder, run_id)
