@@ -23,7 +23,7 @@ class Phrase:
 
     words: tuple[str, ...]
     kind: str
-    property: str
+    stands_for: str
 
     @property
     def noun(self) -> bool:
@@ -35,7 +35,7 @@ class Phrase:
 class Sense:
     """What an everyday adjective says of certain nouns, or of the photo itself (`photo`)."""
 
-    property: str
+    what: str
     present: bool
     nouns: frozenset[str]
     photo: bool
@@ -89,7 +89,7 @@ _ADVERBS = frozenset(
     perfectly entirely completely totally absolutely particularly especially overly all at
     almost nearly mostly generally technically visibly noticeably heavily strongly severely badly
     terribly incredibly clearly plainly remarkably exceptionally wonderfully beautifully kind
-    lot again here there now as must has have had been
+    lot again here there now as must has have had been could would should can may might do does
     """.split()
 )
 _AFTER = frozenset(
@@ -199,26 +199,26 @@ class Sentence:
         """*Nothing in this frame is really sharp*: the subject denies, however far away."""
         start, _ = self.clause(hit)
         head = [word for word in self.words[start : hit.first] if word != "and"]
-        return bool(head) and head[0] in ("nothing", "none", "nobody", "nowhere") and (
-            not words.COPULAS.isdisjoint(head)
+        return (
+            bool(head)
+            and head[0] in ("nothing", "none", "nobody", "nowhere")
+            and (not words.COPULAS.isdisjoint(head))
         )
 
     def _negates(self, at: int) -> bool:
         word = self.words[at]
-        follow = self.words[at + 1] if at + 1 < len(self.words) else ""
-        if word == "free":
-            return follow in ("of", "from")
-        if word == "far":
-            return follow == "from"
-        if word == "but":
-            return self.words[max(0, at - 1) : at] == ["anything"]
-        if word in ("little", "few"):
-            return at == 0 or self.words[at - 1] not in ("a", "some", "the", "very")
-        if word == "next":
-            return self.words[at + 1 : at + 3] == ["to", "no"]
-        if word in ("almost", "minimal"):
-            return False
-        return word in words.NEGATORS or word in words.NEARLY or word.endswith("n't")
+        before, after = self.words[max(0, at - 1) : at], self.words[at + 1 : at + 3]
+        only_with = {
+            "free": after[:1] in (["of"], ["from"]),
+            "far": after[:1] == ["from"],
+            "but": before == ["anything"],
+            "little": before not in (["a"], ["some"], ["the"], ["very"]),
+            "few": before not in (["a"], ["some"], ["the"], ["very"]),
+            "next": after == ["to", "no"],
+        }
+        if word in only_with:
+            return only_with[word]
+        return word in words.NEGATORS | _HARDLY or word.endswith("n't")
 
     def _chained(self, at: int, hit: Hit) -> bool:
         """Whether a comma or *and* joins the phrase to another of its kind right before it."""
@@ -327,7 +327,7 @@ class Sentence:
     def leads(self, hit: Hit) -> bool:
         """Whether nothing but degrees and adjectives stands before it in its clause."""
         first, _ = self.clause(hit)
-        degrees = _ADVERBS | words.MILD | words.STRONG | {"and", "a", "an"}
+        degrees = _ADVERBS | words.MILD | words.STRONG | words.NEGATORS | {"and", "a", "an"}
         return all(self.words[i] in degrees or i in self.at for i in range(first, hit.first))
 
     def _noun_after(self, hit: Hit) -> str:

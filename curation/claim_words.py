@@ -47,7 +47,8 @@ FAULT_NOUNS: dict[str, tuple[str, ...]] = {
     "highlights": _phrases("""
         blown highlight, clipped highlight, burnt highlight, burnt out highlight,
         blown out highlight, burned highlight, highlight clipping, blown white, clipped white,
-        burnt out white, scorched white, burnt out area, blown out area, loss of highlight detail, bleached highlight
+        burnt out white, scorched white, burnt out area, blown out area, loss of highlight detail,
+        bleached highlight
     """),
     "shadows": _phrases("""
         crushed black, crushed shadow, blocked shadow, blocked up shadow, clipped shadow,
@@ -108,7 +109,7 @@ LOW = frozenset(
     terrible awful horrible subpar lousy feeble minimal soft wiped suffers suffer thin short
     inaccurate wrong incorrect unbalanced skewed lose loses losing nonexistent absent sparse crude
     smoothed washed compromised degraded below lackluster lacklustre scarce unresolved ruined
-    destroyed bleed blend blends bare
+    destroyed bare
     """.split()
 )
 HIGH = frozenset(
@@ -140,8 +141,8 @@ EXCESS = frozenset(
 FAULT_ABSENT = frozenset(
     """
     absent none no zero invisible undetectable imperceptible negligible minimal controlled
-    suppressed insignificant below unnoticeable eliminated removed low missing reduced avoided handled
-    nonexistent
+    suppressed insignificant below unnoticeable eliminated removed low missing reduced avoided
+    handled nonexistent
     """.split()
 )
 FAULT_MILD = frozenset(
@@ -199,7 +200,8 @@ FAULT_WORDS: dict[str, tuple[str, ...]] = {
         highlight are lost, highlight are fully clipped, highlight are completely clipped
     """),
     "flat": _phrases("""
-        low contrast, contrastless, lifeless tone, tone sit close together, weak contrast, flat tonality, flat tone, flat look, dull veil
+        low contrast, contrastless, lifeless tone, tone sit close together,
+        weak contrast, flat tonality, flat tone, flat look, dull veil
     """),
     "pale": _phrases("""
         desaturated, undersaturated, under saturated, colourless, low saturation, faded colour,
@@ -320,7 +322,9 @@ PLACES = frozenset(
     """.split()
 )
 
-VISIBLE = frozenset("visible present there made discernible recognisable seen noticeable found".split())
+VISIBLE = frozenset(
+    "visible present there made discernible recognisable seen noticeable found".split()
+)
 """What is not so is not there."""
 
 BETWEEN = frozenset(
@@ -383,7 +387,8 @@ OTHER_SENSES = _phrases("""
     grain of wood, block of flat, bright idea, bright future, bright side of life, soft light,
     soft lighting, softly lit, soft colour, soft tone, soft pastel, soft spot, soft drink,
     in the dark about, light and shadow, light and dark, dark to light, light to dark,
-    bright and dark, dark and light, dark and bright, focus of the, focus on the, focus of this, focus is on,
+    bright and dark, dark and light, dark and bright, focus of the, focus on the,
+    focus of this, focus is on,
     focuses on, main focus, the focus of, point of focus, focal point, no doubt, not only,
     not just, not to mention, no wonder, no matter, not sure, black and white striped,
     in black and white stripe, black and white cat, black and white dog, black and white cow,
@@ -396,6 +401,7 @@ OTHER_SENSES = _phrases("""
     white balance card, in detail, attention to detail, detail shot, white light, white dress,
     soft background, bright red, bright blue, bright green, bright yellow, bright orange,
     bright pink, dark blue, dark green, dark red, dark brown, light blue, light green,
+    selective desaturation, selective colour, selective focus, blocking the, blocks the,
     natural light, golden hour, street light, traffic light, splash of colour,
     noise pollution, block of, building block, city block, warm smile, warm welcome, soft skin
 """)

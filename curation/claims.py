@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from curation import claim_words as words
-from curation.claim_sentence import SENSES, Amount, Hit, Sentence
+from curation.claim_sentence import SENSES, Hit, Sentence
 from curation.tokens import sentences, singular, tokens
 
 ASPECTS: dict[str, str] = {
@@ -33,9 +33,12 @@ STRENGTHS = ("mild", "plain", "strong")
 # What holds of every corner if it holds at all.
 _EVERYWHERE = frozenset({"noise", "compression", "banding"})
 
+_CARRIERS = words.PHOTO_NOUNS | words.FINE_THINGS | words.SURFACES | words.PLACES
+
 # Compression alone is no fault: it has to show.
 _SEEN = (words.STRONG | words.FAULT_MILD | words.VISIBLE | {"apparent", "high"}) - {"far", "rather"}
 
+_GRADED = words.LOW | words.HIGH | words.MEDIUM | words.EXCESS
 _DIM = frozenset("low dim insufficient poor lacking weak limited inadequate".split())
 _GLARE = frozenset("high excessive bright overly".split())
 _RIGHT = frozenset(
@@ -52,11 +55,11 @@ _DARK_TONES = frozenset("shadow dark black".split())
 class Claim:
     """One thing said of a photo; `start` and `end` are characters of the text.
 
-    `present` says whether the property is said to be there. `part` marks what is said of a part of
-    the photo only, `tint` names the colour of a cast, or is empty.
+    `what` is a property of `ASPECTS`, `present` whether it is said to be there. `part` marks what
+    is said of a part of the photo only, `tint` names the colour of a cast, or is empty.
     """
 
-    property: str
+    what: str
     present: bool
     strength: str
     part: bool
@@ -68,7 +71,7 @@ class Claim:
     @property
     def aspect(self) -> str:
         """One of sharpness, noise, compression, exposure, contrast and colour."""
-        return ASPECTS[self.property]
+        return ASPECTS[self.what]
 
 
 def claims(text: str) -> tuple[Claim, ...]:
@@ -78,14 +81,14 @@ def claims(text: str) -> tuple[Claim, ...]:
         sentence = Sentence(text, some)
         if not sentence.question:
             found += _merged(text, _claims_of(sentence))
-    return tuple(sorted(found, key=lambda claim: (claim.start, claim.end, claim.property)))
+    return tuple(sorted(found, key=lambda claim: (claim.start, claim.end, claim.what)))
 
 
 def _merged(text: str, found: Iterator[Claim]) -> list[Claim]:
     """One claim where a sentence says the same twice: *the edges are crisp*."""
     kept: dict[tuple[str, bool, bool, str], Claim] = {}
     for claim in found:
-        key = (claim.property, claim.present, claim.part, claim.tint)
+        key = (claim.what, claim.present, claim.part, claim.tint)
         old = kept.get(key)
         if old is not None:
             start, end = min(old.start, claim.start), max(old.end, claim.end)
@@ -113,7 +116,7 @@ def _claims_of(sentence: Sentence) -> Iterator[Claim]:
 
 def _fault(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
     """A noun for a fault: it is there unless that is denied."""
-    name = hit.phrase.property
+    name = hit.phrase.stands_for
     if name == "blur" and sentence.background(hit, moving=True):
         return
     if name == "cast" and hit.phrase.words == ("cast",) and not _is_cast(sentence, hit):
@@ -152,64 +155,86 @@ def _is_cast(sentence: Sentence, hit: Hit) -> bool:
         sentence.before(hit, 1)))  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Grade:
+    """What is said of a quality noun: amounts, whether denied on the whole, from where to where.
+
+    `denials` counts the negations before it, `nearly` marks those like *hardly any*.
+    """
+
+    words: frozenset[str]
+    denied: bool
+    denials: int
+    nearly: bool
+    first: int
+    last: int
+
+    @property
+    def low(self) -> bool:
+        """Whether there is little of it, or it is bad."""
+        return not self.words.isdisjoint(words.LOW)
+
+    @property
+    def lacking(self) -> bool | None:
+        """Whether the quality is lacking after all; None where that is not said."""
+        high = not self.words.isdisjoint(words.HIGH)
+        if self.low or high:
+            middling = self.words & words.MEDIUM and not (self.low or self.denied)
+            return None if middling else self.low ^ self.denied
+        return self.denied if self.denials or self.denied else None
+
+
 def _quality(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
     """A noun for a quality: what is claimed depends on how much there is said to be of it."""
-    name = hit.phrase.property
-    if name == "blur" and sentence.background(hit):
+    name = hit.phrase.stands_for
+    grade = None if name == "blur" and sentence.background(hit) else _grade_of(sentence, hit)
+    if grade is None:
         return
+    tones = _tones_of(sentence, hit)
+    if tones is not None:
+        if tones and (grade.low or grade.denied) and not (grade.low and grade.denied):
+            yield _claim(sentence, tones, True, "plain", hit, grade.first, grade.last)
+    elif name in ("brightness", "lighting"):
+        yield from _light(sentence, hit, grade)
+    elif name == "misexposed":
+        yield from _exposure(sentence, hit, grade)
+    elif name == "pale" and (shown := _colours(grade)) is not None:
+        if shown:
+            present = shown == "vivid" or grade.denied
+            yield _claim(sentence, shown, present, "plain", hit, grade.first, grade.last)
+    elif hit.phrase.words[-1] in ("white", "grey") and grade.words.isdisjoint(_NEUTRAL):
+        return
+    elif grade.lacking is not None:
+        strength = "plain" if grade.nearly else _strength(sentence, hit)
+        part = sentence.in_part(hit)
+        yield _claim(sentence, name, grade.lacking, strength, hit, grade.first, grade.last, part)
+
+
+def _grade_of(sentence: Sentence, hit: Hit) -> _Grade | None:
+    """What is said of a noun, behind it or before it; None where it is about something else."""
     denial = sentence.denial(hit)
     before = sentence.amount_before(hit)
     amount = sentence.amount_after(hit, alone=denial.count > 0) or before
-    graded = words.LOW | words.HIGH | words.MEDIUM | words.EXCESS
-    if not amount.words & graded:
-        said = amount.words | before.words
-        amount = Amount(said, amount.denied, min(amount.first, before.first), amount.last)
-    if amount.denied and not amount.words & (graded | words.VISIBLE):
-        return  # neither warm nor cool: nothing about how much of it there is
-    denied = denial.odd ^ amount.denied
+    said, first = amount.words, amount.first
+    if said.isdisjoint(_GRADED):
+        said, first = said | before.words, min(first, before.first)
+    if amount.denied and said.isdisjoint(_GRADED | words.VISIBLE):
+        return None  # neither warm nor cool: nothing about how much of it there is
     if denial.count and amount.last == hit.last:
-        # *Lacks* and *lost* before the noun are negations already.
-        amount = Amount(amount.words - words.NEGATORS, False, amount.first, amount.last)
-    if name == "misexposed" and amount.words & {"dark", "bright", "high"} and not (
-        denied or "too" in amount.words
-    ):
-        shade = "dark" if "dark" in amount.words else "bright"
-        yield _claim(sentence, shade, True, _strength(sentence, hit), hit, hit.first, hit.last)
-        return
+        said -= words.NEGATORS  # *lacks* and *lost* before the noun are negations already
+    name = hit.phrase.stands_for
     if name != "flat":
-        amount = Amount(amount.words - words.WIDTH, amount.denied, amount.first, amount.last)
-    low, high = bool(amount.words & words.LOW), bool(amount.words & words.HIGH)
-    first = min(denial.first, amount.first, hit.first)
-    tones = _tones_of(sentence, hit)
-    if tones is not None:
-        if tones and (low or denied) and not (low and denied):
-            yield _claim(sentence, tones, True, "plain", hit, first, amount.last)
-        return
-    strength = _strength(sentence, hit)
-    if name in ("brightness", "lighting"):
-        yield from _light(sentence, hit, amount, denied, strength)
-        return
-    if hit.phrase.words[-1] in ("white", "grey") and not amount.words & _NEUTRAL:
-        return
-    if name == "pale" and amount.words & words.HIGH and amount.words & words.HIGH <= _FAITHFUL:
-        if amount.words & _NEUTRAL:
-            yield _claim(sentence, "cast", denied, "plain", hit, first, amount.last)
-        return
-    if name == "pale" and amount.words & words.EXCESS and not (denied or low):
-        yield _claim(sentence, "vivid", True, "plain", hit, first, amount.last)
-        return
-    if not (low or high or denied) or (amount.words & words.MEDIUM and not (low or denied)):
-        return
-    fault = low ^ denied if low or high else denied
-    if name == "misexposed" and "too" in amount.words and not denied:
-        fault = True
-    if name == "misexposed" and fault:
-        yield from _exposure(sentence, hit, amount)
-        return
-    if denial.nearly:
-        strength = "plain"
-    part = sentence.in_part(hit)
-    yield _claim(sentence, name, fault, strength, hit, first, amount.last, part)
+        said -= words.WIDTH
+    if name not in ("cast", "misexposed"):
+        said -= {"off"}  # cut off, flash off
+    return _Grade(
+        said,
+        denial.odd ^ amount.denied,
+        denial.count,
+        denial.nearly,
+        min(denial.first, first, hit.first),
+        amount.last,
+    )
 
 
 def _tones_of(sentence: Sentence, hit: Hit) -> str | None:
@@ -223,31 +248,45 @@ def _tones_of(sentence: Sentence, hit: Hit) -> str | None:
     return "" if bright and dark else "highlights" if bright else "shadows"
 
 
-def _exposure(sentence: Sentence, hit: Hit, amount: Amount) -> Iterator[Claim]:
-    """Exposure that is too low, too high, or merely wrong."""
-    said = amount.words
-    name = "misexposed"
-    if said & {"low", "insufficient", "lacking", "weak"}:
+def _colours(grade: _Grade) -> str | None:
+    """What colours are besides rich or pale: too vivid, or neutral; empty if natural, None else."""
+    high = grade.words & words.HIGH
+    if high and high <= _FAITHFUL:
+        return "cast" if high & _NEUTRAL else ""
+    if grade.words & words.EXCESS and not (grade.denied or grade.low):
+        return "vivid"
+    return None
+
+
+def _exposure(sentence: Sentence, hit: Hit, grade: _Grade) -> Iterator[Claim]:
+    """Exposure that is right, too low, too high, or merely wrong."""
+    said, ends = grade.words, (hit, grade.first, grade.last)
+    too = "too" in said and not grade.denied
+    if said & {"dark", "bright", "high"} and not (too or grade.denied):
+        shade = "dark" if "dark" in said else "bright"
+        yield _claim(sentence, shade, True, _strength(sentence, hit), *ends)
+        return
+    if grade.lacking is None and not too:
+        return
+    name, wrong = "misexposed", bool(grade.lacking) or too
+    if wrong and said & {"low", "insufficient", "lacking", "weak"}:
         name = "underexposed"
-    elif "too" in said and said & {"high", "bright", "strong", "long"}:
+    elif wrong and too and said & {"high", "bright", "strong", "long"}:
         name = "overexposed"
-    yield _claim(sentence, name, True, "plain", hit, amount.first, amount.last)
+    yield _claim(sentence, name, wrong, "plain", *ends)
 
 
-def _light(
-    sentence: Sentence, hit: Hit, amount: Amount, denied: bool, strength: str
-) -> Iterator[Claim]:
+def _light(sentence: Sentence, hit: Hit, grade: _Grade) -> Iterator[Claim]:
     """Brightness and light: low, high, or right."""
-    said = amount.words
-    ends = (hit, amount.first, amount.last)
+    said, ends = grade.words, (hit, grade.first, grade.last)
     if said & _DIM:
-        if not denied:
-            yield _claim(sentence, "dark", True, strength, *ends)
+        if not grade.denied:
+            yield _claim(sentence, "dark", True, _strength(sentence, hit), *ends)
     elif said & _GLARE:
-        if not denied:
-            yield _claim(sentence, "bright", True, strength, *ends)
-    elif said & (_RIGHT if hit.phrase.property == "brightness" else {"balanced"}):
-        yield _claim(sentence, "misexposed", denied, "plain", *ends)
+        if not grade.denied:
+            yield _claim(sentence, "bright", True, _strength(sentence, hit), *ends)
+    elif said & (_RIGHT if hit.phrase.stands_for == "brightness" else {"balanced"}):
+        yield _claim(sentence, "misexposed", grade.denied, "plain", *ends)
 
 
 def _wish(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
@@ -259,7 +298,7 @@ def _wish(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
     wished = any(word in words.DESIRES or word.endswith("'d") for word in around)
     if wished and not sentence.background(hit):
         name = {"dark": "underexposed", "bright": "overexposed"}.get(
-            hit.phrase.property, hit.phrase.property
+            hit.phrase.stands_for, hit.phrase.stands_for
         )
         yield _claim(sentence, name, True, "mild", hit, hit.first, hit.last)
 
@@ -293,17 +332,20 @@ def _adjective(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
 def _said_of(sentence: Sentence, hit: Hit) -> tuple[str, bool, bool]:
     """Property, whether it is said to be there, whether of a part; no property is no claim."""
     noun = sentence.subject(hit)
-    if hit.phrase.property == "grey" and not _without_colour(sentence, hit, noun):
+    if hit.phrase.stands_for == "grey" and not _without_colour(sentence, hit, noun):
         return "", False, False
     if hit.phrase.kind != "sense":
-        named = len(hit.phrase.words) > 1 and hit.phrase.words[-1] in words.NAMED
+        single = len(hit.phrase.words) == 1
+        if single and hit.phrase.stands_for in _EVERYWHERE and noun not in _CARRIERS | {""}:
+            return "", False, False  # a noisy market
+        named = not single and hit.phrase.words[-1] in words.NAMED
         whole = named or not noun or noun in words.PHOTO_NOUNS | words.FINE_THINGS
-        return hit.phrase.property, hit.phrase.kind == "is", not whole
+        return hit.phrase.stands_for, hit.phrase.kind == "is", not whole
     # Too dark. Very soft overall: without a noun it is the photo that is meant.
     photo = noun in words.PHOTO_NOUNS or (not noun and sentence.leads(hit))
     for sense in SENSES[hit.phrase.words[0]]:
         if noun in sense.nouns or (photo and sense.photo):
-            return sense.property, sense.present, False
+            return sense.what, sense.present, False
     return "", False, False
 
 
@@ -323,9 +365,10 @@ def _strength(sentence: Sentence, hit: Hit) -> str:
     first, last = sentence.clause(hit)
     near = sentence.words[max(first, hit.first - 4) : min(last, hit.last + 4) + 1]
     for at, word in enumerate(near):
-        if word in words.MILD and near[max(0, at - 1) : at] not in (["not"], ["no"]):
-            if word not in ("bit", "little") or near[max(0, at - 1) : at] == ["a"]:
-                return "mild"
+        before = near[at - 1] if at else ""
+        small = word not in ("bit", "little") or before == "a"
+        if word in words.MILD and small and before not in ("not", "no"):
+            return "mild"
     return "strong" if words.STRONG & set(near) else "plain"
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from curation.claims import Claim, claims
 from curation.claim_words import TINTS
+from curation.claims import Claim, claims
 from curation.measuring.measure import Measurements, fault_severities
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -28,7 +28,7 @@ class Scale:
     is `sharp`, strong words are held to the middle between `absent` and `present`.
     """
 
-    what: str
+    name: str
     measure: Callable[[Measurements], float]
     none: float
     absent: float
@@ -76,7 +76,7 @@ SCALES: dict[str, Scale] = {
     "pale": Scale("−saturation", lambda m: -m.saturation, -24.0, -15.0, -7.0, -3.5, sharp=False),
     "grey": Scale("−saturation", lambda m: -m.saturation, -6.0, -4.0, -1.5, -1.0, sharp=False),
     # A single colour may be a strong one.
-    "toneless": Scale("−saturation", lambda m: -m.saturation, -16.0, -12.0, -3.0, -1.5, sharp=False),
+    "toneless": Scale("−saturation", lambda m: -m.saturation, -16.0, -12.0, -3.0, -1.5, False),
     "vivid": Scale("saturation", lambda m: m.saturation, 9.0, 15.0, 42.0, 55.0, sharp=False),
     # Scenes without grey have casts of their own (nine in ten photos as they are stay below 13),
     # and these hide others.
@@ -98,13 +98,13 @@ _TINTED = 4.0
 class Finding:
     """One claim and what the measurements say of it.
 
-    `measured` is the value on the scale called `what`, and `threshold` the value that decided: that
-    from which (or up to which) the claim is contradicted or supported; None where undecided.
+    `measured` is the value on the scale called `scale`, `threshold` the value that decided: from
+    which (or up to which) the claim is contradicted or supported; None where undecided.
     """
 
     claim: Claim
     verdict: str
-    what: str
+    scale: str
     measured: float
     threshold: float | None
 
@@ -112,14 +112,14 @@ class Finding:
         """Plain values, for tables and JSON."""
         return {
             "aspect": self.claim.aspect,
-            "property": self.claim.property,
+            "property": self.claim.what,
             "present": self.claim.present,
             "strength": self.claim.strength,
             "start": self.claim.start,
             "end": self.claim.end,
             "text": self.claim.text,
             "verdict": self.verdict,
-            "what": self.what,
+            "scale": self.scale,
             "measured": round(self.measured, 4),
             "threshold": self.threshold,
         }
@@ -164,11 +164,11 @@ def judge(found: tuple[Claim, ...], m: Measurements) -> Grounding:
 
 
 def _judged(claim: Claim, m: Measurements) -> Finding:
-    scale = SCALES[claim.property]
+    scale = SCALES[claim.what]
     if claim.part:
-        if claim.property != "blur" or claim.present:
+        if claim.what != "blur" or claim.present:
             # A part may well be what the whole is not.
-            return Finding(claim, UNDECIDED, scale.what, scale.measure(m), None)
+            return Finding(claim, UNDECIDED, scale.name, scale.measure(m), None)
         scale = PART_BLUR
     value = scale.measure(m)
     against, speaks_for = _bounds(claim, scale)
@@ -185,7 +185,7 @@ def _judged(claim: Claim, m: Measurements) -> Finding:
         verdict, threshold = SUPPORTED, speaks_for
     if claim.tint:
         verdict, threshold = _tinted(claim.tint, m, verdict, threshold)
-    return Finding(claim, verdict, scale.what, value, threshold)
+    return Finding(claim, verdict, scale.name, value, threshold)
 
 
 def _bounds(claim: Claim, scale: Scale) -> tuple[float, float]:

@@ -97,7 +97,7 @@ def _converse(
     """Run the child to its end, hand its progress on, and raise what it says went wrong."""
     failure: dict[str, Any] | None = None
     with log.open("wb") as errors, without_ctrl_c():
-        child = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
+        child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
         )
     assert child.stdout is not None

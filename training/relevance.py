@@ -76,7 +76,7 @@ class _Whole:
         self.name = f"{name}/image"
         self.policy = f"side{MAX_SIDE}-whole-unit-v1"
         self.dim: int = towers.dim
-        self.blocks = (Block("whole", 0, self.dim),)
+        self.blocks: tuple[Block, ...] = (Block("whole", 0, self.dim),)
         self.families: dict[str, tuple[str, ...]] = {"whole": ("whole",)}
 
     def prepare(self, pixels: Pixels) -> torch.Tensor:
