@@ -80,7 +80,7 @@ _BREAKS = frozenset(
     when whose therefore giving making leaving thus hence despite except due
     """.split()
 )
-_PREPOSITIONS = frozenset("in to on by with into for under".split())
+_PREPOSITIONS = frozenset("in on by with into for under".split())
 _ARTICLES = frozenset("the a an its their his her my our some any".split())
 _ADVERBS = frozenset(
     """
@@ -154,11 +154,11 @@ class Sentence:
         return not out.isdisjoint(self.around(hit))
 
     def in_part(self, hit: Hit) -> bool:
-        """Whether its clause says where in the photo: *in the corners*, *on his face*."""
+        """Whether its clause is about a place in the photo: *the subject*, *in the corners*."""
         first, last = self.clause(hit)
-        places = (i for i in range(first, last + 1) if self.words[i] in words.PLACES)
+        places = [i for i in range(first, last + 1) if self.words[i] in words.PLACES]
         where = {"in", "on", "at", "of", "around", "near", "towards", "to"}
-        return any(where & set(self.words[max(first, i - 3) : i]) for i in places)
+        return any(i < hit.first or where & set(self.words[max(first, i - 3) : i]) for i in places)
 
     def before(self, hit: Hit, count: int) -> list[str]:
         """Up to so many words of its clause before a phrase."""
@@ -344,10 +344,12 @@ class Sentence:
                 other = self.at.get(at + 1)
                 if other is not None and other.phrase.noun:
                     return ""
-                unknown = other is None and self.words[at + 1 : at + 2]
-                if unknown and (word != "and" or self.words[at + 1] in _ADVERBS | _AFTER):
-                    return ""
-                at = other.last + 1 if other is not None else at + 2
+                if other is None:
+                    # A clear and moderate palette; not: dull and lacks vibrancy.
+                    noun = singular("".join(self.words[at + 2 : at + 3]))
+                    known = word == "and" and noun in words.PHOTO_NOUNS | words.FINE_THINGS
+                    return noun if known and self.words[at + 1] not in _ADVERBS | _AFTER else ""
+                at = other.last + 1
             elif self._functional(at):
                 return ""
             elif other is not None and not other.phrase.noun:

@@ -145,6 +145,10 @@ FAULT_ABSENT = frozenset(
     handled nonexistent
     """.split()
 )
+HEAVY = frozenset(
+    "strong heavy severe excessive obvious significant major much extreme pronounced serious".split()
+)
+"""What is denied of a fault together with one of these may still be there a little."""
 FAULT_MILD = frozenset(
     """
     slight slightly mild mildly faint faintly bit touch hint trace traces minor subtle some light
@@ -156,7 +160,7 @@ STRONG = frozenset(
     very extremely highly heavily severely strongly totally completely utterly far way much badly
     really terribly incredibly hopelessly pronounced heavy severe strong excessive excessively
     extreme lot lots massive massively intense obvious obviously tack razor perfectly excellent
-    perfect entirely absolutely pin crystal deeply deep huge enormous amount ruined ruins ruin
+    perfect entirely absolutely pin crystal deeply huge enormous amount ruined ruins ruin
     destroyed overly too dramatically drastically superb outstanding exceptional exceptionally
     remarkable remarkably wonderfully beautifully considerable considerably thoroughly coarse
     hell awfully horribly outright spot everywhere ugly brutal
@@ -277,6 +281,8 @@ OF_A_PHOTO: tuple[tuple[str, str, int, str], ...] = (
     ("rich lively intense brilliant strong bright bold deep fresh beautiful lush brilliantly",
      "pale", -1, f"={_COLOURS}"),
     ("neutral accurate", "cast", -1, f"={_COLOURS} white grey whitebalance"),
+    ("blown clipped burnt burned", "highlights", 1, "=highlight white cloud"),
+    ("crushed clipped", "shadows", 1, "=shadow black"),
     ("overdone artificial neon unnatural loud glaring", "vivid", 1, f"={_COLOURS}"),
 )  # fmt: skip
 """`=` before the nouns: only of these, and not of the photo as a whole."""

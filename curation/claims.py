@@ -143,6 +143,8 @@ def _fault(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
         if {"because", "due", "from"}.isdisjoint(cause):
             return
     if denied:
+        # No heavy noise may well be some.
+        nearly = nearly or not words.HEAVY.isdisjoint(sentence.words[denial.first : hit.first])
         strength = "mild" if nearly else "plain" if strength == "mild" else strength
     elif said & words.FAULT_MILD and "lot" not in said:
         strength = "mild"
@@ -322,7 +324,9 @@ def _adjective(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
         strength = "mild"
     if too and name in ("dark", "bright"):
         name = {"dark": "underexposed", "bright": "overexposed"}[name]
-    elif too and name == "pale" and not present and not denial.odd:
+    elif too and hit.phrase.kind == "isnt":
+        if name != "pale" or denial.odd:
+            return  # neither too sharp nor too soft
         name, present = "vivid", True
     first = min(denial.first, hit.first)
     part = part or sentence.in_part(hit)
