@@ -56,9 +56,7 @@ class Sketch:
         """The full vectors at these places, shape (which, dimensions)."""
         return np.asarray(self.vectors[self.rows[which]], dtype=np.float32)
 
-    def similar(
-        self, first: Indices, second: Indices, threshold: float
-    ) -> tuple[Indices, Indices]:
+    def similar(self, first: Indices, second: Indices, threshold: float) -> tuple[Indices, Indices]:
         """Every pair of the two lists with a similarity of at least `threshold`.
 
         Returns:
