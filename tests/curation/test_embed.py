@@ -115,7 +115,7 @@ def test_each_distinct_text_is_embedded_once(corpus: Corpus, encoder: Any) -> No
     texts = [TEXTS[0], TEXTS[1], TEXTS[0], TEXTS[2], TEXTS[1]]
     held = embed(corpus, texts, lambda: counting, encoder.name)
     assert held.encoded == len(held.vectors) == 3
-    assert sorted(sum(counting.given, [])) == sorted(set(texts))
+    assert sorted(text for given in counting.given for text in given) == sorted(set(texts))
     np.testing.assert_allclose(held.vectors[held.rows], encoder.encode(texts), atol=2e-6)
 
 
