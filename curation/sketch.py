@@ -99,7 +99,7 @@ class Sketch:
             # Positive bfloat16 sort as their bits do, and numpy compares integers fastest.
             bounds = torch.mm(one, other.T).view(torch.int16).numpy()
             # One step below: rounding of the limit itself must not raise it.
-            least = np.int16(torch.tensor(limit).bfloat16().view(torch.int16).item() - 1)
+            least: Any = np.int16(torch.tensor(limit).bfloat16().view(torch.int16).item() - 1)
         else:
             bounds = torch.mm(one.float(), other.float().T).numpy()
             least = np.float32(limit)
