@@ -28,7 +28,7 @@ from typing import Any
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.results import write_section
-from curation.engines.base import untold
+from curation.engines.base import nothing_ahead, untold
 from uniqa import console
 
 ROLES = ("generate", "bare", "naive")
@@ -263,6 +263,7 @@ class InstantEngine:
 
     def __init__(self) -> None:
         self.on_answered: Callable[[int], None] = untold
+        self.ahead: Callable[[], Sequence[Any]] = nothing_ahead
 
     @staticmethod
     def prepare(photo: Any) -> int:

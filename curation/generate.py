@@ -154,6 +154,7 @@ class Generation:
                 ImageStep(self.engine.prepare, self.engine.max_side, workers) as step,
                 closing(Asking(self._ask)) as asking,
             ):
+                self.engine.ahead = asking.ahead
                 opened = self._open_windows(paths, lambda: asking.submit([]))
                 return self._pass_through(step.windows(opened), asking)
         finally:

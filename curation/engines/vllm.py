@@ -5,7 +5,9 @@ engine: when it dies its pipe closes and it is noticed at once; so it is when on
 dies that it runs its model in; when it hangs, nothing is heard before the deadline. Either way
 the whole family is killed and started anew, and what has no answer yet is asked in halves until
 the request that kills engines stands alone; it becomes a refused request and the rest goes on.
-Where memory gave out, windows stay smaller. Ending the child gives all memory back before the next
+Where memory gave out, windows stay smaller. While the last requests of a window are at work, the
+child has the next window already; after a death nothing is sent ahead until it is known whose fault
+that was. Ending the child gives all memory back before the next
 model starts. Only this module and its worker know vLLM.
 """
 
@@ -31,9 +33,10 @@ import psutil
 
 from curation.children import without_ctrl_c
 from curation.engines import worker
-from curation.engines.base import Answer, Refused, Request, untold
+from curation.engines.base import Answer, Refused, Request, nothing_ahead, untold
 from curation.engines.locate import locate_model
 from curation.engines.pieces import in_order, pieces
+from curation.engines.post import Post
 from uniqa.errors import EngineError, UsageError, nearest
 from uniqa.photos import Photo, Pixels
 
@@ -104,6 +107,7 @@ class VllmEngine:
         self.window = window
         self.context: int | None = None
         self.on_answered: Callable[[int], None] = untold
+        self.ahead: Callable[[], Sequence[Request]] = nothing_ahead
         self.restarts = 0
         """How often the child died."""
         folder, self.model, self.revision = locate_model(model)
@@ -118,9 +122,15 @@ class VllmEngine:
         self._ending = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._post: Post | None = None
         self._one_photo = False
         self._family: list[psutil.Process] = []
         self._known: dict[str, Any] = {}
+        self._with_child: set[str] = set()
+        """Requests that the child has and did not answer yet."""
+        self._early: dict[str, Answer | Refused] = {}
+        """Answers to requests that nobody has asked yet, but for `ahead`."""
+        self._looks_ahead = True
 
     @staticmethod
     def prepare(photo: Photo) -> Pixels:
@@ -151,7 +161,7 @@ class VllmEngine:
             )
             with without_ctrl_c():
                 child.start()
-            self._pipe, self._process = ours, child
+            self._pipe, self._process, self._post = ours, child, Post(ours)
         theirs.close()
         try:
             kind, payload = self._receive(START_SECONDS)
@@ -175,6 +185,7 @@ class VllmEngine:
         results: list[Answer | Refused] = []
         waiting = [list(requests)] if requests else []
         width = self.window
+        calm = True
         while waiting:
             some = waiting.pop()
             if len(some) > self.window:
@@ -182,10 +193,18 @@ class VllmEngine:
                 continue
             before = len(results)
             try:
-                self._ask(some, results)
+                self._ask(some, results, alone=bool(waiting) or not calm)
             except EngineDied as error:
                 answered = {one.caption_id for one in results[before:]}
+                crowded = not self._with_child.issubset(one.caption_id for one in some)
                 self._revive(error, progress=bool(answered))
+                calm = False
+                if crowded:
+                    # It may have been one that was sent ahead: first it is seen who is innocent.
+                    self._looks_ahead = self._looks_ahead and not error.memory
+                    rest = [one for one in some if one.caption_id not in answered]
+                    waiting += [rest] if rest else []
+                    continue
                 if len(some) == 1 and not answered:
                     # Alone it dies too: its fault, not the window's size. Once may be chance: it
                     # is tried again on the next run.
@@ -208,26 +227,36 @@ class VllmEngine:
         # One that loads or computes hears nothing before it is done.
         self._end(politely=not self._awaited)
 
-    def _ask(self, requests: Sequence[Request], results: list[Answer | Refused]) -> None:
-        """Put a window to the child and add to `results` as they come."""
+    def _ask(
+        self, requests: Sequence[Request], results: list[Answer | Refused], *, alone: bool
+    ) -> None:
+        """Put a window to the child and add to `results` as they come; `alone`, nothing else."""
         if self._pipe is None:
             self.start()
-        assert self._pipe is not None
-        assert self._process is not None
-        try:
-            self._pipe.send(("window", self._window(requests)))
-        except OSError as error:
-            raise _ended(self._process) from error
-        while True:
+        missing = {one.caption_id for one in requests}
+        results += [self._early.pop(one) for one in missing & self._early.keys()]
+        missing -= {one.caption_id for one in results}
+        self._send([one for one in requests if one.caption_id in missing - self._with_child])
+        while missing:
+            if not alone and self._looks_ahead and self._with_child <= missing:
+                self._send(self.ahead()[: self.window])
             kind, payload = self._receive(self._deadline)
-            if kind == "some":
-                results += payload
-                self.on_answered(len(payload))
-            elif kind == "died":
+            if kind == "died":
                 why, memory = payload
                 raise EngineDied(why, memory=memory)
-            else:
-                return
+            self._with_child.difference_update(one.caption_id for one in payload)
+            results += [one for one in payload if one.caption_id in missing]
+            others = [one for one in payload if one.caption_id not in missing]
+            self._early |= {one.caption_id: one for one in others}
+            missing.difference_update(one.caption_id for one in payload)
+            self.on_answered(len(payload))
+
+    def _send(self, requests: Sequence[Request]) -> None:
+        new = [one for one in requests if one.caption_id not in self._early]
+        if new:
+            assert self._post is not None
+            self._with_child.update(one.caption_id for one in new)
+            self._post.send(("window", self._window(new)))
 
     def _window(self, requests: Sequence[Request]) -> worker.Window:
         # Each photo travels once per window, however many questions are asked about it, and those
@@ -288,17 +317,18 @@ class VllmEngine:
     def _end(self, *, politely: bool) -> None:
         # Another thread may close the engine while this one finds it dead: one of them ends it.
         with self._ending:
-            pipe, child, family = self._pipe, self._process, self._family
-            self._pipe, self._process, self._family, self._known = None, None, [], {}
-        if pipe is not None:
-            with suppress(OSError, ValueError):
-                if politely:
-                    pipe.send(("stop", None))
-            pipe.close()
-        if child is not None:
-            if politely:
-                child.join(10)
-            _kill(child, family)
+            pipe, post, child, family = self._pipe, self._post, self._process, self._family
+            self._pipe, self._post, self._process, self._family = None, None, None, []
+            self._known, self._with_child = {}, set()
+        if child is None or post is None or pipe is None:
+            return
+        if politely:
+            post.send(("stop", None))
+            child.join(10)
+        _kill(child, family)
+        # Last: what was still being written to it fails only when it is dead.
+        post.close()
+        pipe.close()
 
     def _where_to_look(self) -> str:
         return f"vLLM's own words are in {self._log}" if self._log else ""
