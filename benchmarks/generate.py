@@ -51,6 +51,9 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role:
+        # As the command line sets it: threads that spin while they wait would measure what else
+        # the machine does. It is read when vLLM loads, and the same for all.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         told = _plan_once(options) if options.role == "plan" else _role(options)
         print(json.dumps(told))
         return

@@ -62,6 +62,11 @@ INDEXED = 4096
 LARGE = 200_000
 """Rows from which on reading a whole column takes longer than looking a window's keys up."""
 
+CACHE_BYTES = 128 << 20
+KEY_BYTES = 160
+"""What DuckDB may hold in memory while captions are written: a cache of the file, and the index of
+the captions' keys, which cannot be put out (some 90 bytes per caption)."""
+
 PER_LOOK = 512
 """Keys per query of the former: DuckDB leaves its index for lists much longer than that."""
 
@@ -181,6 +186,27 @@ class Corpus:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    @contextmanager
+    def in_little_memory(self, captions: int) -> Iterator[None]:
+        """While up to so many captions are added, DuckDB's cache does not grow with the file.
+
+        By itself it would keep what it has read and written until most of the memory is full.
+        """
+        import duckdb
+
+        limit = CACHE_BYTES + KEY_BYTES * (captions + self._rows_about("captions"))
+        if limit > psutil.virtual_memory().total // 2:
+            yield
+            return
+        # More is in use if somebody asked a large question before: then it stays as it is.
+        with suppress(duckdb.Error):
+            self._db.execute(f"SET memory_limit = '{limit >> 10}KiB'")
+        try:
+            yield
+        finally:
+            with suppress(duckdb.Error):
+                self._db.execute("RESET memory_limit")
 
     # ---- asking -------------------------------------------------------------------------------
 

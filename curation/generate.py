@@ -151,6 +151,7 @@ class Generation:
         began = time.monotonic()
         try:
             with (
+                self.corpus.in_little_memory(len(paths) * self.per_photo),
                 ImageStep(self.engine.prepare, self.engine.max_side, workers) as step,
                 closing(Asking(self._ask)) as asking,
             ):

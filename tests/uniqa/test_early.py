@@ -11,13 +11,17 @@ import time
 import pytest
 
 STARTED = """
-import os
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from {0} import __main__ as program
 load = program._load
 program._load = lambda: (os.write(1, b"!"), load())[1]
 program.main()
 """
-"""As the console's script does, with a mark on stdout where the program begins to load."""
+"""As the console's script does, with a mark on stdout where the program begins to load.
+
+What is started in the background ignores Ctrl-C, and so would its children.
+"""
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,6 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(package: str, command: li
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_hear_ctrl_c,
         )
         assert program.stdout is not None
         assert os.read(program.stdout.fileno(), 1) == b"!"
@@ -52,11 +55,6 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(package: str, command: li
             assert len(said.splitlines()) == 1, said
             assert "interrupted" in said
     assert interrupted, "at least the first one is heard while it loads"
-
-
-def _hear_ctrl_c() -> None:
-    # Runs that are started in the background ignore it, and so would the program.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_ctrl_c_stays_ignored_where_it_was() -> None:
