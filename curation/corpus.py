@@ -204,6 +204,10 @@ class Corpus:
             self._db.execute(f"SET memory_limit = '{limit >> 10}KiB'")
         try:
             yield
+            # Now, with little memory, and not when the file is closed; if it cannot be written,
+            # whoever writes next or closes it is told.
+            with suppress(duckdb.Error):
+                self._db.execute("CHECKPOINT")
         finally:
             with suppress(duckdb.Error):
                 self._db.execute("RESET memory_limit")

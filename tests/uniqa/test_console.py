@@ -179,7 +179,7 @@ def test_tables_never_break_a_word(
     words = ["composition", "photographically", "temperature"]
     for width in (30, 60, 100):
         monkeypatch.setenv("COLUMNS", str(width))
-        print_table("T", ["unguided", "photographs", "wording"], [words, ["a", "b c", "d"]])
+        console.print_table("T", ["unguided", "photographs", "wording"], [words, ["a", "b c", "d"]])
         said = capsys.readouterr().out
         assert all(word in said for word in (*words, "unguided", "photographs", "wording")), said
         assert ("row 1" in said) == (width < 60)
