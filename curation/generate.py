@@ -151,7 +151,7 @@ class Generation:
         began = time.monotonic()
         try:
             with (
-                self.corpus.in_little_memory(len(paths) * self.per_photo),
+                self.corpus.in_little_memory(len(paths) * self.per_photo, len(paths)),
                 ImageStep(self.engine.prepare, self.engine.max_side, workers) as step,
                 closing(Asking(self._ask)) as asking,
             ):

@@ -13,16 +13,14 @@ model starts. Only this module and its worker know vLLM.
 
 from __future__ import annotations
 
-import ast
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -37,7 +35,8 @@ from curation.engines.base import Answer, Refused, Request, nothing_ahead, untol
 from curation.engines.locate import locate_model
 from curation.engines.pieces import in_order, pieces
 from curation.engines.post import Post
-from uniqa.errors import EngineError, UsageError, nearest
+from curation.engines.vllm_options import check_options
+from uniqa.errors import EngineError
 from uniqa.photos import Photo, Pixels
 
 START_SECONDS = 900.0
@@ -94,7 +93,7 @@ class VllmEngine:
 
         Raises:
             EngineError: vLLM is not installed, or the model's files cannot be found.
-            UsageError: an option that vLLM does not have.
+            UsageError: an option that vLLM does not have, or a value that it cannot be.
         """
         if find_spec("vllm") is None:
             raise EngineError(
@@ -332,34 +331,6 @@ class VllmEngine:
 
     def _where_to_look(self) -> str:
         return f"vLLM's own words are in {self._log}" if self._log else ""
-
-
-def check_options(options: Iterable[str]) -> None:
-    """Raise UsageError for an option that the installed vLLM does not have."""
-    known = option_names()
-    for name in options:
-        if known and name not in known:
-            raise UsageError(f"vLLM has no option '{name}'", nearest(name, known))
-
-
-@cache
-def option_names() -> frozenset[str]:
-    """The fields of vLLM's ``EngineArgs``, read off its source: importing vLLM takes seconds.
-
-    Empty if they are not where they used to be; vLLM then tells what it does not know.
-    """
-    spec = find_spec("vllm")
-    for folder in (spec.submodule_search_locations if spec else None) or []:
-        source = Path(folder) / "engine" / "arg_utils.py"
-        with suppress(OSError, SyntaxError):
-            for node in ast.parse(source.read_text("utf-8")).body:
-                if isinstance(node, ast.ClassDef) and node.name == "EngineArgs":
-                    return frozenset(
-                        field.target.id
-                        for field in node.body
-                        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-                    )
-    return frozenset()
 
 
 def _ended(child: BaseProcess) -> EngineDied:

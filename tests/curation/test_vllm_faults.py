@@ -16,7 +16,8 @@ from curation.engines import vllm as engine_module
 from curation.engines.base import Answer, Refused, Request, Sampling
 from curation.engines.group import EngineGroup
 from curation.engines.pieces import pieces
-from curation.engines.vllm import VllmEngine, option_names
+from curation.engines.vllm import VllmEngine
+from curation.engines.vllm_options import check_options, option_types
 from curation.engines.worker import out_of_memory
 from curation.prompts import Exemplar, Question
 from tests.curation import faulty_worker
@@ -179,9 +180,33 @@ def test_unknown_options_are_met_before_anything_loads(make: Make) -> None:
 
 
 def test_the_options_are_those_of_vllm() -> None:
-    names = option_names()
+    names = option_types().keys()
     assert {"max_model_len", "dtype", "limit_mm_per_prompt", "tensor_parallel_size"} <= names
     assert len(names) > 100
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"max_model_len": "long"}, r"'max_model_len' is a whole number, not 'long'"),
+        ({"max_model_len": 2048.5}, "a whole number, not 2048.5"),
+        ({"gpu_memory_utilization": "most"}, "a number, not 'most'"),
+        ({"enforce_eager": 1}, "true or false, not 1"),
+        ({"block_size": True}, "a whole number, not True"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_met_before_anything_loads(
+    make: Make, option: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        make(engine_options=option)
+
+
+def test_values_that_fit_or_are_vllm_s_to_check_pass() -> None:
+    check_options(
+        {"max_model_len": 512, "gpu_memory_utilization": 1, "block_size": None, "dtype": "float32"}
+    )
+    check_options({"limit_mm_per_prompt": {"image": 2}, "quantization": "awq"})
 
 
 # ---- groups --------------------------------------------------------------------------------------
