@@ -69,6 +69,13 @@ INDEXED = 4096
 LARGE = 200_000
 """Rows from which on reading a whole column takes longer than looking a window's keys up."""
 
+CACHE_BYTES = 64 << 20
+CAPTION_BYTES = 110
+PHOTO_BYTES = 400
+"""What DuckDB may hold in memory while captions are written: a cache of the file, and the indexes
+of the primary keys, which cannot be put out (some 85 to 100 bytes per caption; a photo has keys in
+`images` and `files`, and its path is one)."""
+
 PER_LOOK = 512
 """Keys per query of the former: DuckDB leaves its index for lists much longer than that."""
 
@@ -190,6 +197,35 @@ class Corpus:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    @contextmanager
+    def in_little_memory(self, captions: int, photos: int) -> Iterator[None]:
+        """While up to so many captions and photos are added, DuckDB keeps little of the file.
+
+        By itself it would keep what it has read and written until most of the memory is full.
+        """
+        import duckdb
+
+        limit = (
+            CACHE_BYTES
+            + CAPTION_BYTES * (captions + self._rows_about("captions"))
+            + PHOTO_BYTES * (photos + self._rows_about("files"))
+        )
+        if limit > psutil.virtual_memory().total // 2:
+            yield
+            return
+        # More is in use if somebody asked a large question before: then it stays as it is.
+        with suppress(duckdb.Error):
+            self._db.execute(f"SET memory_limit = '{limit >> 10}KiB'")
+        try:
+            yield
+            # Now, with little memory, and not when the file is closed; if it cannot be written,
+            # whoever writes next or closes it is told.
+            with suppress(duckdb.Error):
+                self._db.execute("CHECKPOINT")
+        finally:
+            with suppress(duckdb.Error):
+                self._db.execute("RESET memory_limit")
 
     # ---- asking -------------------------------------------------------------------------------
 
