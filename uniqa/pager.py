@@ -45,7 +45,7 @@ def paged(*, wanted: bool = True) -> Iterator[Console]:
         file=kept,
         force_terminal=True,
         width=terminal.width,
-        color_system=terminal.color_system,
+        color_system="auto",
         highlight=False,
     )
     text = kept.getvalue()

@@ -39,7 +39,11 @@ def fill(path: Path, make_photo: Callable[..., Path], photos: Path, texts: list[
                 rows.append(
                     caption_row(len(rows), number)
                     | {"image_id": image_id, "model": model, "created_at": now()}
-                    | {"text": text if model == "one" else f"Photo {number // 2} is sharp, says two."}
+                    | {
+                        "text": text
+                        if model == "one"
+                        else f"Photo {number // 2} is sharp, says two."
+                    }
                 )
         store.put("captions", rows)
     return ids
