@@ -41,6 +41,7 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
     mos = generator.uniform(1, 5, images)
     levels = np.array("bad poor fair good perfect".split())
     with Corpus(path, write=True) as store:
+        run = store.begin_run("generate", seed, {})
         with store.transaction():
             paths = [f"/photos/{number}.jpg" for number in range(images)]
             store.put(
@@ -83,7 +84,7 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
                               "level": ["good" if n % 7 == 0 else "" for n in numbers],
                               "prompt_id": ["p"] * size, "sampling": ["{}"] * size,
                               "text": texts, "finish_reason": ["stop"] * size,
-                              "tokens": [14] * size, "run_id": ["r"] * size}),
+                              "tokens": [14] * size, "run_id": [run] * size}),
                 )  # fmt: skip
                 store.put(
                     "signals",
@@ -95,14 +96,15 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
                 )  # fmt: skip
                 store.put(
                     "level_probabilities",
-                    pa.table({"caption_id": keys[::10],
-                              "level_score": generator.random(len(keys[::10]))}),
+                    pa.table({"caption_id": keys[1::10],
+                              "level_score": generator.random(len(keys[1::10]))}),
                 )  # fmt: skip
                 store.put(
                     "verdicts",
                     pa.table({"filter_id": ["f"] * size, "caption_id": keys, "kept": kept,
                               "rule": [None if k else "too_short" for k in kept]}),
                 )  # fmt: skip
+        store.finish_run(run, "done", {})
 
 
 def queries() -> list[tuple[str, str]]:
@@ -184,8 +186,8 @@ def snapshots_of_measured(folder: Path) -> str:
     publisher = made[0]
     cost = publisher.seconds / max(1, publisher.published)
     return (
-        f"| generate, measured ({results[0].counts.photos} photos) | {corpus.stat().st_size / 1e6:,.1f} MB | "
-        f"{results[0].counts.made:,} | {wall:.0f} | {publisher.published} | {cost:.2f} | "
+        f"| generate, measured ({results[0].counts.photos} photos) | "
+        f"{corpus.stat().st_size / 1e6:,.1f} MB | {results[0].counts.made:,} | {wall:.0f} | {publisher.published} | {cost:.2f} | "
         f"{publisher.seconds / wall:.2%} |"
     )
 
@@ -218,7 +220,8 @@ def main() -> None:
         f"made in {made:.0f} s. The twenty queries of docs/sql.md, opening the corpus included, "
         f"slowest first; the slowest takes {timed[0][0]:.2f} s, all of them "
         f"{sum(s for s, _, _ in timed):.1f} s; peak memory of the process (making the corpus "
-        f"included) {peak:.1f} GiB.\n\n| query | rows | seconds |\n| --- | ---: | ---: |\n{table}\n\n"
+        f"included) {peak:.1f} GiB.\n\n| query | rows | seconds |\n| --- | ---: | ---: |\n"
+        f"{table}\n\n"
         "What snapshots took of the writer's time (at most 2 % is promised):\n\n"
         "| writer | corpus before (first: after) | captions | seconds | snapshots | seconds each "
         "| share |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n" + "\n".join(lines)
