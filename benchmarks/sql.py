@@ -187,8 +187,8 @@ def snapshots_of_measured(folder: Path) -> str:
     cost = publisher.seconds / max(1, publisher.published)
     return (
         f"| generate, measured ({results[0].counts.photos} photos) | "
-        f"{corpus.stat().st_size / 1e6:,.1f} MB | {results[0].counts.made:,} | {wall:.0f} | {publisher.published} | {cost:.2f} | "
-        f"{publisher.seconds / wall:.2%} |"
+        f"{corpus.stat().st_size / 1e6:,.1f} MB | {results[0].counts.made:,} | "
+        f"{wall:.0f} | {publisher.published} | {cost:.2f} | {publisher.seconds / wall:.2%} |"
     )
 
 
