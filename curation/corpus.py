@@ -26,6 +26,7 @@ import psutil
 import pyarrow as pa
 
 from curation.migrations import MIGRATIONS
+from curation.snapshot import remove_snapshot, snapshot_path
 from curation.views import create_views
 from uniqa.errors import CorpusBusyError, CorpusWriteError, InputError, UsageError, nearest
 
@@ -57,6 +58,22 @@ _HEADERS = 3 * 4096
 """Bytes of a DuckDB file without anything in it."""
 
 _LOCKED = "Could not set lock"
+
+_SETTINGS = (
+    ("enable_external_access", "false"),
+    ("python_enable_replacements", "false"),
+    ("autoinstall_known_extensions", "false"),
+    ("autoload_known_extensions", "false"),
+    ("allow_community_extensions", "false"),
+    ("preserve_insertion_order", "true"),
+    ("lock_configuration", "true"),
+)
+
+_READING = frozenset({"SELECT", "EXPLAIN", "MULTI"})
+"""Kinds of statements that only read; MULTI is a PIVOT whose columns follow from the data."""
+
+_FORBIDDEN = frozenset("getenv duckdb_secrets which_secret duckdb_logs write_log".split())
+"""Functions that tell of the machine rather than of the corpus, or write."""
 
 VERDICT_COLUMNS = frozenset(
     "kept dropped_by dropped_value dropped_threshold run_id created_at".split()
@@ -97,6 +114,9 @@ class Corpus:
     def __init__(self, path: Path, *, write: bool = False) -> None:
         """Open (with `write`, create or migrate) the corpus at `path`.
 
+        A reader of a corpus that another process writes gets the snapshot that this published,
+        if any; `snapshot` then says of when it is.
+
         Raises:
             InputError: there is no corpus at `path`, or it is no corpus.
             CorpusBusyError: another process has it open for writing.
@@ -113,7 +133,8 @@ class Corpus:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"cannot make the folder {path.parent} ({error})") from error
-        self._db = _connect(path, read_only=not write)
+        self.snapshot: datetime | None = None
+        self._db = self._open(write)
         try:
             self._prepare(write)
         except BaseException as error:
@@ -121,10 +142,33 @@ class Corpus:
             _raise_trouble(path, error)
             raise
 
+    def _open(self, write: bool) -> Any:
+        if write:
+            db = _connect(self.path, read_only=False)
+            # Whoever published it is gone; what follows would make it wrong.
+            remove_snapshot(self.path)
+            return db
+        try:
+            return _connect(self.path, read_only=True)
+        except CorpusBusyError as busy:
+            copy = snapshot_path(self.path)
+            try:
+                # Before opening: at worst it is then newer than it says.
+                taken = datetime.fromtimestamp(copy.stat().st_mtime).astimezone()
+                db = _connect(copy, read_only=True)
+            except (OSError, InputError):
+                # Taken away just now, then: the writer may have ended meanwhile.
+                with suppress(CorpusBusyError):
+                    return _connect(self.path, read_only=True)
+                raise busy from None
+            self.snapshot = taken
+            return db
+
     def _prepare(self, write: bool) -> None:
-        # Queries see the corpus and nothing else: no files, no attaching, no extensions.
-        self._db.execute("SET enable_external_access = false")
-        self._db.execute("SET preserve_insertion_order = true")
+        # Queries see the corpus and nothing else: no files, no attaching, no extensions, no
+        # variables of this program, and none of it to be switched on again.
+        for setting, value in _SETTINGS:
+            self._db.execute(f"SET {setting} = {value}")
         tables = {row[0] for row in self._db.execute("SHOW TABLES").fetchall()}
         if tables and "migrations" not in tables:
             raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")
@@ -262,11 +306,17 @@ class Corpus:
             raise UsageError(f"the query does not parse: {_reason(error)}") from error
         if len(statements) != 1:
             raise UsageError(f"write one query, not {len(statements)}")
+        _check_reads(statements[0], query)
         try:
             result = self._db.sql(query)
             if result is None:
                 raise UsageError("the query returns no rows", "Write a SELECT")
             return _distinct_names(result.to_arrow_table())
+        except duckdb.PermissionException as error:
+            raise UsageError(
+                f"the query asks for more than the corpus: {_reason(error)}",
+                "Queries read the corpus and nothing else",
+            ) from error
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
 
@@ -438,6 +488,17 @@ class Corpus:
                 f"WHERE failure_id IN (SELECT id FROM {name})"
             )
 
+    def note_progress(self, run_id: str, progress: Mapping[str, Any]) -> None:
+        """Store how far a run is; `finish_run` puts its counts in the place of that."""
+        self._db.execute(
+            "UPDATE runs SET counts = ? WHERE run_id = ?",
+            [json.dumps({"progress": progress}, default=str), run_id],
+        )
+
+    def checkpoint(self) -> None:
+        """Fold DuckDB's log into the file, so that the file alone is the whole corpus."""
+        self._db.execute("CHECKPOINT")
+
     @contextmanager
     def _registered(self, data: pa.Table) -> Iterator[str]:
         name = f"arrow_{uuid.uuid4().hex[:12]}"
@@ -537,6 +598,27 @@ def _raise_trouble(path: Path, error: BaseException | None) -> None:
         f"{path} cannot be written or read any more: {why}",
         f"What was stored before is safe. {remedy}",
     ) from error
+
+
+def _check_reads(statement: Any, query: str) -> None:
+    kind = str(statement.type).rpartition(".")[2]
+    inner = re.match(r"\s*explain\s+(analyze\s+)?(\(.*?\)\s*)?(\w+)", _bare(query), re.IGNORECASE)
+    explains = kind != "EXPLAIN" or (inner and inner[3].lower() in {"select", "from", "with"})
+    if kind not in _READING or not explains:
+        raise UsageError(
+            f"the corpus is only read here, and {kind} does more than that", "Write a SELECT"
+        )
+    forbidden = set(re.findall(r"\w+(?=\s*\()", _bare(query).lower())) & _FORBIDDEN
+    if forbidden:
+        raise UsageError(
+            f"the query asks for more than the corpus: {min(forbidden)}",
+            "Queries read the corpus and nothing else",
+        )
+
+
+def _bare(query: str) -> str:
+    """The query without its strings and comments."""
+    return re.sub(r"'[^']*'|--[^\n]*|/\*.*?\*/", " ", query, flags=re.DOTALL)
 
 
 def check_column(corpus: Corpus, name: str, where: str) -> None:

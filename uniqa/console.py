@@ -89,12 +89,14 @@ def print_table(
     *,
     right: Iterable[str] = (),
     to_people: bool = False,
+    console: Console | None = None,
 ) -> None:
     """A table people can read; cells are printed literally, columns in `right` right-aligned.
 
-    Where there is no room for its words it becomes one block per row.
+    It goes to `console`, if one is given, else to stdout. Where there is no room for its words it
+    becomes one block per row.
     """
-    target = people if to_people else Console(highlight=False)
+    target = people if to_people else console or Console(highlight=False)
     if not target.is_terminal and not os.environ.get("COLUMNS"):
         # A pipe or a log has no width: 80 columns would fold paths and texts needlessly.
         target = Console(file=target.file, highlight=False, width=140)
@@ -137,13 +139,16 @@ def _print_blocks(
 
 
 def print_rows(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], right: Iterable[str]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    right: Iterable[str],
+    console: Console | None = None,
 ) -> None:
     """A table, or one block per row where so many columns would leave no room for words."""
-    target = Console(highlight=False)
+    target = console or Console(highlight=False)
     width = target.width if target.is_terminal or os.environ.get("COLUMNS") else 140
     if len(columns) * 10 <= width:
-        print_table("", columns, rows, right=right)
+        print_table("", columns, rows, right=right, console=console)
         return
     _print_blocks(target, "", columns, [[cell(value) for value in row] for row in rows])
 
