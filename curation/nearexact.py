@@ -2,9 +2,10 @@
 
 Two texts are near-exact if their sets of letter 5-grams overlap enough (Jaccard index), they agree
 on numbers and on what they deny, and no word stands in another's place: in a long text "sharp",
-"blurry" and "not sharp" share almost every letter. The candidates come from
-MinHash with banded lookup (the library rensa), so that nothing is compared with everything; each is then checked by its true Jaccard index. MinHash may miss a pair: one with an index of 0.8
-with a chance of 0.2 %, more alike ones more rarely.
+"blurry" and "not sharp" share almost every letter. The candidates come from MinHash with banded
+lookup (the library rensa), so that nothing is compared with everything; each is then checked by its
+true Jaccard index. MinHash may miss a pair: one with an index of 0.8 with a chance of 0.2 %, more
+alike ones more rarely.
 
 Broder, *On the resemblance and containment of documents*, 1997; for the bands see Leskovec,
 Rajaraman & Ullman, *Mining of Massive Datasets*, section 3.4. Works on normalised texts; must not
