@@ -199,6 +199,8 @@ def _checked(
 
 def _codes(labels: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
     """The place of each label among the sorted distinct ones."""
+    if not len(labels):
+        return np.empty(0, dtype=np.int64)
     coded = pa.array(labels).dictionary_encode()
     ranks = pc.rank(coded.dictionary, tiebreaker="first").to_numpy().astype(np.int64) - 1
     return np.asarray(ranks[coded.indices.to_numpy()], dtype=np.int64)
