@@ -3,11 +3,10 @@
     python benchmarks/refine_grounding.py PHOTOS [--dev] [--show N]
 
 PHOTOS is a folder of clean photos. Photos of its second half get known faults of known severity;
-500 captions state what was done to them, 500 contradict it in one sentence. All sentences
-(`benchmarks/grounding_wordings.py`) were written before the rules that read them; every other one
-was open to whoever wrote the rules. `--dev` takes those and the first half of the photos, and
-writes nothing; the report takes the sentences and photos that were not looked at. `--show` prints
-so many captions that were judged wrongly.
+500 captions state what was done to them, 500 contradict it in one sentence. The sentences are those
+that no rule was written on (`benchmarks/grounding_wordings.py`). `--dev` takes the others and the
+first half of the photos, and writes nothing. `--show` prints so many captions that were judged
+wrongly.
 """
 
 from __future__ import annotations
