@@ -23,7 +23,7 @@ import numpy as np
 
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.grounding_wordings import ASIDE, FAULT, MILD, SOUND
+from benchmarks import grounding_wordings as wordings
 from benchmarks.results import write_section
 from curation.demo import distort as steps
 from curation.grounding import ground
@@ -88,13 +88,13 @@ class Job:
 
 
 class Sentences:
-    """One half of the sentences."""
+    """The sentences that the rules were made with, or the fresh ones."""
 
-    def __init__(self, half: int) -> None:
-        self.fault = {kind: listed[half::2] for kind, listed in FAULT.items()}
-        self.mild = {kind: listed[half::2] for kind, listed in MILD.items()}
-        self.sound = {name: listed[half::2] for name, listed in SOUND.items()}
-        self.aside = ASIDE[half::2]
+    def __init__(self, *, fresh: bool) -> None:
+        self.fault = wordings.FRESH_FAULT if fresh else wordings.FAULT
+        self.mild = wordings.FRESH_MILD if fresh else wordings.MILD
+        self.sound = wordings.FRESH_SOUND if fresh else wordings.SOUND
+        self.aside = wordings.FRESH_ASIDE if fresh else wordings.ASIDE
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def main() -> None:
     paths = find_photos(options.photos)
     half = len(paths) // 2
     chosen = paths[:half] if options.dev else paths[half:]
-    jobs = draw(len(chosen), SEED, 0 if options.dev else 1)
+    jobs = draw(len(chosen), SEED, fresh=not options.dev)
     found = measured(chosen, jobs)
     body = report(jobs, found, options.show)
     print(body)
@@ -117,13 +117,10 @@ def main() -> None:
         )
 
 
-def draw(photos: int, seed: int, half: int) -> list[Job]:
-    """500 true captions and 500 with a contradiction, kinds and severities in turn.
-
-    `half` 0 takes the first, third … sentence of every list, 1 the others.
-    """
-    rng = random.Random(seed + half)
-    said = Sentences(half)
+def draw(photos: int, seed: int, *, fresh: bool) -> list[Job]:
+    """500 true captions and 500 with a contradiction, kinds and severities in turn."""
+    rng = random.Random(seed + fresh)
+    said = Sentences(fresh=fresh)
     jobs = []
     for number in range(2 * CAPTIONS):
         kind = KINDS[number // 2 % len(KINDS)]

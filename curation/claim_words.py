@@ -32,7 +32,8 @@ FAULT_NOUNS: dict[str, tuple[str, ...]] = {
         jpeg damage, jpeg block, jpeg compression artefact, blocking artefact, coding block,
         compression block, block pattern, block grid, block structure, blocky pattern,
         blocky artefact, coding artefact, codec damage, ringing, mosquito noise,
-        square blocking, pixel block, blocking pattern, block edge, block boundary, 8x8 block
+        square blocking, pixel block, blocks are apparent, blocks are visible, visible block, mosaic,
+        squares are visible, visible square, blocking pattern, block edge, block boundary, 8x8 block
     """),
     "banding": _phrases("banding, posterisation, posterization, colour banding, tonal stairs"),
     "underexposed": _phrases("""
@@ -291,7 +292,7 @@ PHOTO_NOUNS = frozenset(
     """
     image photo picture photograph shot frame pic capture snapshot photography it this everything
     all whole overall result rendering scene entire exposure view
-    snap impression look appearance entirety
+    snap impression look appearance entirety nothing none they these
     """.split()
 )
 SURFACES = frozenset("surface area sky region gradient tone shadow background".split())
@@ -354,7 +355,7 @@ NEGATORS = frozenset(
     fails miss misses
     """.split()
 )
-NEARLY = frozenset("hardly barely scarcely little few next almost minimal".split())
+NEARLY = frozenset("hardly barely scarcely little few".split())
 DESIRES = frozenset(
     """
     could should would needs need needed wish want wants benefit benefits improve improved improves

@@ -134,7 +134,9 @@ def _fault(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
         if after.words & words.MEDIUM and not after.words & words.FAULT_ABSENT:
             return
         denied ^= bool(after.words & words.FAULT_ABSENT) ^ after.denied
-        nearly = nearly or bool(after.words & (words.NEARLY | {"low", "controlled", "negligible"}))
+        nearly = nearly or bool(
+            after.words & (words.NEARLY | {"low", "controlled", "negligible", "minimal"})
+        )
     elif before.words & words.FAULT_ABSENT - words.NEGATORS:
         denied, nearly = not denied, True
     strength = _strength(sentence, hit)

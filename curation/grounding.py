@@ -68,7 +68,8 @@ SCALES: dict[str, Scale] = {
     "bright": Scale("brightness", lambda m: m.brightness, 0.25, 0.33, 0.58, 0.7, sharp=False),
     "misexposed": Scale("misexposure", _misexposure, 0.3, 0.5, 1.0, 1.8),
     "highlights": Scale("highlights", lambda m: m.highlights, 0.0, 0.0005, 0.03, 0.12, sharp=False),
-    "shadows": Scale("shadows", lambda m: m.shadows, 0.0, 0.0005, 0.04, 0.15, sharp=False),
+    # Detail is lost in shadows long before they are clipped.
+    "shadows": Scale("shadows", lambda m: m.shadows, _NEVER, _NEVER, 0.04, 0.15, sharp=False),
     "flat": Scale(
         "low contrast", lambda m: fault_severities(m)["low contrast"], 0.02, 0.15, 0.38, 0.65
     ),
