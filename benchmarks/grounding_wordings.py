@@ -6,8 +6,9 @@ sentence contradicts the faults of its aspect. Must not know how claims are foun
 
 `FAULT`, `MILD`, `SOUND` and `ASIDE` were written before the rules that read them: every other one
 was open while the rules were made, the rest was scored twice unseen, and then opened as well. The
-tables called `FRESH_…` were written after that and before the rules were mended, and are what is
-reported: nobody has changed a rule for the sake of one of them.
+tables called `FRESH_…` came next, in idioms on purpose; they were scored once unseen and then
+opened. The tables called `LAST_…` were written before that, in the manner of multimodal models and
+of contest comments, and are what is reported: no rule was changed for the sake of one of them.
 """
 
 from __future__ import annotations
@@ -535,4 +536,151 @@ FRESH_ASIDE: tuple[str, ...] = (
     "Sharp rocks line the shore.",
     "The dark windows look like eyes.",
     "A good example of patience in photography.",
+)
+
+LAST_FAULT: dict[str, tuple[str, ...]] = {
+    "blur": (
+        "The image exhibits a significant amount of blur, making it difficult to discern details.",
+        "The photo appears to be out of focus, resulting in a loss of clarity.",
+        "shame about the focus, way too soft for me",
+        "Overall, the picture has poor sharpness and its edges are not well defined.",
+        "The clarity is extremely low, and the texture details are almost completely lost.",
+    ),
+    "motion_blur": (
+        "The image suffers from motion blur, suggesting that the camera moved during capture.",
+        "There is noticeable motion blur that reduces the overall sharpness.",
+        "looks like you moved the camera, everything is blurry",
+    ),
+    "downscale": (
+        "The image has a low resolution, and many fine details are missing.",
+        "Due to the low resolution, the picture looks blurry and lacks texture.",
+        "too low res, no detail",
+    ),
+    "noise": (
+        "The image contains a lot of visible noise, which degrades its quality.",
+        "Significant graininess is present across the whole photo.",
+        "very grainy, try a lower iso",
+        "There is heavy noise in the image, especially in the smooth regions.",
+    ),
+    "compression": (
+        "The image shows obvious compression artifacts, with blocky patterns around the edges.",
+        "Severe JPEG compression has introduced visible blocking.",
+        "way too compressed, full of artifacts",
+        "The picture looks heavily pixelated because of strong compression.",
+    ),
+    "underexposure": (
+        "The image is underexposed, and the dark areas lose detail.",
+        "The lighting is insufficient, making the overall picture too dark.",
+        "too dark, should have used more exposure",
+        "The scene is captured in very low brightness, so the content is hard to see.",
+    ),
+    "overexposure": (
+        "The image is overexposed, causing the highlights to be washed out.",
+        "The brightness is too high, and the bright regions lose their details.",
+        "blown highlights and way overexposed",
+    ),
+    "low_contrast": (
+        "The image has low contrast, giving it a flat and hazy appearance.",
+        "The lack of contrast makes the subject blend into the background.",
+        "needs a lot more contrast, looks flat to me",
+    ),
+    "desaturation": (
+        "The colors are dull and desaturated, which makes the image look lifeless.",
+        "The image has very low color saturation.",
+        "colors look faded and washed out",
+    ),
+    "oversaturation": (
+        "The colors are oversaturated and appear unnatural.",
+        "The color saturation is excessively high.",
+        "colors are a bit over the top, too saturated",
+    ),
+    "colour_cast": (
+        "The image has a noticeable {tint} color cast.",
+        "The white balance is inaccurate, giving the scene a {tint} tint.",
+        "there is a strange {tint} tint to it",
+    ),
+}  # fmt: skip
+
+LAST_MILD: dict[str, tuple[str, ...]] = {
+    "blur": ("The image is slightly blurry, with some loss of detail.", "a tad soft"),
+    "motion_blur": ("The image shows slight motion blur.", "a bit blurry from camera shake"),
+    "downscale": ("The resolution is somewhat low and details are slightly soft.",
+                  "a little soft, could be sharper"),
+    "noise": ("A small amount of noise is visible in the image.", "a bit grainy"),
+    "compression": ("Minor compression artifacts are visible.", "slight artifacts"),
+    "underexposure": ("The image is slightly dark overall.", "could use a bit more light"),
+    "overexposure": ("The image is slightly overexposed.", "a little too bright"),
+    "low_contrast": ("The contrast of the image is slightly low.", "could use more contrast"),
+    "desaturation": ("The colors are slightly muted.", "colors are a bit dull"),
+    "oversaturation": ("The colors are slightly oversaturated.", "the colors are quite strong"),
+    "colour_cast": ("There is a slight {tint} color cast.", "a little too {tint} overall"),
+}  # fmt: skip
+
+LAST_SOUND: dict[str, tuple[str, ...]] = {
+    "sharpness": (
+        "The image is clear and sharp, with rich texture details.",
+        "The subject is in focus and all details are clearly visible.",
+        "great sharpness and detail",
+        "The edges are sharp, and there is no noticeable blur.",
+        "The focus is accurate, and the image has high clarity.",
+    ),
+    "noise": (
+        "There is no noticeable noise in the image.",
+        "The image is free from visible noise and grain.",
+        "very clean, no grain at all",
+        "Noise is almost absent.",
+    ),
+    "compression": (
+        "There are no visible compression artifacts in this image.",
+        "The image does not suffer from compression artifacts.",
+        "no jpeg artifacts that i can see",
+    ),
+    "exposure": (
+        "The image is well-exposed, with balanced brightness.",
+        "The exposure is appropriate.",
+        "perfect exposure",
+    ),
+    "bright": (
+        "The image is very bright.",
+        "The image is overexposed and too bright.",
+        "way too bright for me",
+    ),
+    "dark": (
+        "The image is very dark.",
+        "The photo is severely underexposed.",
+        "too dark to see anything",
+    ),
+    "contrast": (
+        "The image has high contrast, which makes the subject stand out.",
+        "The contrast is strong and effective.",
+        "great contrast",
+    ),
+    "colour": (
+        "The colors are vibrant and rich.",
+        "The image features vivid, saturated colors.",
+        "love the bright colors",
+    ),
+    "pale": (
+        "The image is black and white.",
+        "The colors are severely desaturated.",
+        "nice black and white shot",
+    ),
+    "cast": (
+        "The white balance is accurate, and colors look natural.",
+        "There is no visible color cast.",
+        "white balance is good",
+    ),
+}  # fmt: skip
+
+LAST_ASIDE: tuple[str, ...] = (
+    "The blurred background helps the subject stand out.",
+    "The composition is balanced and draws attention to the main subject.",
+    "nice capture and good idea",
+    "The scene conveys a sense of calm.",
+    "The shallow depth of field creates a pleasing bokeh effect.",
+    "The image shows a man in a dark suit next to a bright window.",
+    "I would have cropped it tighter.",
+    "The overall quality is average.",
+    "Is this a long exposure?",
+    "If the lighting were softer, the mood would be stronger.",
 )

@@ -88,13 +88,14 @@ class Job:
 
 
 class Sentences:
-    """The sentences that the rules were made with, or the fresh ones."""
+    """One set of sentences: those that were written first, the fresh ones, or the last."""
 
-    def __init__(self, *, fresh: bool) -> None:
-        self.fault = wordings.FRESH_FAULT if fresh else wordings.FAULT
-        self.mild = wordings.FRESH_MILD if fresh else wordings.MILD
-        self.sound = wordings.FRESH_SOUND if fresh else wordings.SOUND
-        self.aside = wordings.FRESH_ASIDE if fresh else wordings.ASIDE
+    def __init__(self, name: str) -> None:
+        prefix = "" if name == "first" else f"{name.upper()}_"
+        self.fault = getattr(wordings, f"{prefix}FAULT")
+        self.mild = getattr(wordings, f"{prefix}MILD")
+        self.sound = getattr(wordings, f"{prefix}SOUND")
+        self.aside = getattr(wordings, f"{prefix}ASIDE")
 
 
 def main() -> None:
