@@ -1,12 +1,12 @@
 """Grounding against planted contradictions: does it find them, and does it leave the truth alone?
 
-    python benchmarks/refine_grounding.py PHOTOS [--dev] [--show N]
+    python benchmarks/refine_grounding.py PHOTOS [--set first|fresh|last] [--show N]
 
 PHOTOS is a folder of clean photos. Photos of its second half get known faults of known severity;
 500 captions state what was done to them, 500 contradict it in one sentence. The sentences are those
-that no rule was written on (`benchmarks/grounding_wordings.py`). `--dev` takes the others and the
-first half of the photos, and writes nothing. `--show` prints so many captions that were judged
-wrongly.
+that no rule was written on (`benchmarks/grounding_wordings.py`). Another `--set` takes sentences
+that were, with the first half of the photos, and writes nothing. `--show` prints so many captions
+that were judged wrongly.
 """
 
 from __future__ import annotations
@@ -102,26 +102,27 @@ def main() -> None:
     """Parse, run, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--set", choices=("first", "fresh", "last"), default="last")
     parser.add_argument("--show", type=int, default=0)
     options = parser.parse_args()
     paths = find_photos(options.photos)
     half = len(paths) // 2
-    chosen = paths[:half] if options.dev else paths[half:]
-    jobs = draw(len(chosen), SEED, fresh=not options.dev)
+    # Thresholds were set on photos of the first half.
+    chosen = paths[half:] if options.set == "last" else paths[:half]
+    jobs = draw(len(chosen), SEED, options.set)
     found = measured(chosen, jobs)
     body = report(jobs, found, options.show)
     print(body)
-    if not options.dev:
+    if options.set == "last":
         write_section(
             "Grounding", body, f"python benchmarks/refine_grounding.py {options.photos.name}"
         )
 
 
-def draw(photos: int, seed: int, *, fresh: bool) -> list[Job]:
+def draw(photos: int, seed: int, which: str) -> list[Job]:
     """500 true captions and 500 with a contradiction, kinds and severities in turn."""
-    rng = random.Random(seed + fresh)
-    said = Sentences(fresh=fresh)
+    rng = random.Random(f"{seed} {which}")
+    said = Sentences(which)
     jobs = []
     for number in range(2 * CAPTIONS):
         kind = KINDS[number // 2 % len(KINDS)]

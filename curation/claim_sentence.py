@@ -145,7 +145,10 @@ class Sentence:
         before = self.words[first : hit.first]
         if _UNREAL & set(before[-4:]) or _IF & set(self.words[: hit.first]):
             return True
-        return hit.phrase.kind != "more" and "would" in before
+        if self.words[:1] == ["had"]:
+            return True  # had it been sharper
+        said = {"call", "say", "describe"}.isdisjoint(before)
+        return hit.phrase.kind != "more" and "would" in before and said
 
     def background(self, hit: Hit, *, moving: bool = False) -> bool:
         """Whether its clause speaks of what is meant to be out of focus, or of what moves."""
@@ -202,10 +205,7 @@ class Sentence:
         head = self.words[start : hit.first]
         head = head[1:] if head[:1] == ["and"] else head
         return (
-            bool(head)
-            and head[0] in ("nothing", "none", "nobody", "nowhere")
-            and "and" not in head
-            and not words.COPULAS.isdisjoint(head)
+            bool(head) and head[0] in ("nothing", "none", "nobody", "nowhere") and "and" not in head
         )
 
     def _negates(self, at: int) -> bool:
@@ -299,7 +299,12 @@ class Sentence:
         joins = words.COPULAS | {":", "has", "have", "cannot", "can", "could", "must"}
         while at < len(self.words) and others < 6:
             word, other = self.words[at], self.at.get(at)
-            if word in joins or (word in words.LOW - words.HIGH - words.HIDING and not others):
+            wishing = word in ("leaves", "leave") and "desired" in self.words[at : at + 7]
+            if (
+                wishing
+                or word in joins
+                or (word in words.LOW - words.HIGH - words.HIDING and not others)
+            ):
                 return at
             if word in STOPS | _BREAKS | {",", "and", "or", "hides", "covers", "with", "to"}:
                 return None

@@ -14,7 +14,7 @@ from typing import Any
 
 from curation.claim_words import TINTS
 from curation.claims import Claim, claims
-from curation.measuring.measure import Measurements, fault_severities
+from curation.measuring.measure import Measurements, fault_severities, implied_quality
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
@@ -84,6 +84,9 @@ SCALES: dict[str, Scale] = {
     "cast": Scale("cast", lambda m: m.cast, 0.5, 2.0, 13.0, 20.0, sharp=False),
     "warm": Scale("warmth", lambda m: m.warmth, -10.0, -5.0, 8.0, 20.0, sharp=False),
     "cool": Scale("−warmth", lambda m: -m.warmth, -18.0, -10.0, 3.0, 12.0, sharp=False),
+    "faulty": Scale(
+        "quality lost", lambda m: 1 - implied_quality(m), 0.02, 0.08, 0.33, 0.6, sharp=False
+    ),
 }  # fmt: skip
 """Property → its scale."""
 
