@@ -76,7 +76,7 @@ def compare(corpus: Corpus, first: str, second: str) -> Difference:
     corpus.stage(
         "differences",
         "SELECT caption_id, coalesce(a.kept, false) AS a, coalesce(b.kept, false) AS b, "
-        "CASE WHEN coalesce(a.kept, false) THEN 'first' ELSE 'second' END AS only, "
+        "CASE WHEN coalesce(a.kept, false) THEN 'first' ELSE 'second' END AS side, "
         "CASE WHEN coalesce(a.kept, false) THEN coalesce(b.rule, 'not judged') "
         "ELSE coalesce(a.rule, 'not judged') END AS rule, "
         "CASE WHEN coalesce(a.kept, false) THEN b.value ELSE a.value END AS value, "
@@ -101,7 +101,7 @@ def compare(corpus: Corpus, first: str, second: str) -> Difference:
         only_second,
         neither,
         by_rule=corpus.rows(
-            "SELECT only, rule, count(*) FROM differing GROUP BY ALL ORDER BY only, count(*) DESC, "
+            "SELECT side, rule, count(*) FROM differing GROUP BY ALL ORDER BY side, count(*) DESC, "
             "rule"
         ),
         by_model=corpus.rows(
@@ -118,9 +118,9 @@ def compare(corpus: Corpus, first: str, second: str) -> Difference:
             f"LIMIT {_MOST_IMAGES}"
         ),
         examples=corpus.rows(
-            "SELECT only, rule, value, threshold, caption_id, text FROM differing "
-            "QUALIFY row_number() OVER (PARTITION BY only, rule ORDER BY caption_id) "
-            f"<= {EXAMPLES} ORDER BY only, rule, caption_id"
+            "SELECT side, rule, value, threshold, caption_id, text FROM differing "
+            "QUALIFY row_number() OVER (PARTITION BY side, rule ORDER BY caption_id) "
+            f"<= {EXAMPLES} ORDER BY side, rule, caption_id"
         ),
     )
 

@@ -21,7 +21,8 @@ LEAK = Rule("rating_leak", where="split = 'train' OR coalesce(prompt_level, '') 
 SUPERSEDED = Rule("superseded", where="NOT superseded")
 MINIMUM = "minimum_per_image"
 
-_ALWAYS = "caption_id image_id group_id dataset split task source model cue rated_level similarity".split()
+_ALWAYS = "caption_id image_id group_id dataset split task source model cue".split()
+_ALWAYS += ["rated_level", "similarity"]
 
 
 @dataclass(frozen=True)

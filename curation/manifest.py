@@ -1,7 +1,8 @@
 """The manifest: the filtered, split list that training reads, and its provenance.
 
 One row per rated image (and per unrated one that has a caption), Parquet or JSON lines; the same
-corpus, policy and seed give the same bytes. Beside ``m.parquet`` stands ``m.parquet.provenance.json``.
+corpus, policy and seed give the same bytes. Beside ``m.parquet`` stands its provenance,
+``m.parquet.provenance.json``.
 """
 
 from __future__ import annotations

@@ -140,7 +140,11 @@ class Term:
         """SQL over the view `corpus`, never null."""
         share = f'(CAST("{self.signal}" AS DOUBLE) - {self.begin!r}) / {self.end - self.begin!r}'
         clipped = f"least(1.0, greatest(0.0, {share}))"
-        return f"coalesce({self.low!r} + {self.high - self.low!r} * {clipped}, {self.unknown!r})"
+        # Asked first: least and greatest pass over what is null.
+        return (
+            f'CASE WHEN "{self.signal}" IS NULL THEN {self.unknown!r} '
+            f"ELSE {self.low!r} + {self.high - self.low!r} * {clipped} END"
+        )
 
 
 @dataclass(frozen=True, slots=True)
