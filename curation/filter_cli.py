@@ -105,7 +105,7 @@ def _filter(
     from curation.corpus import Corpus
     from curation.filter import apply_policy, store_verdicts
     from curation.manifest import check_path, write_manifest
-    from curation.policy import read_policy
+    from curation.policy import check_policy, read_policy
 
     if output is not None:
         check_path(output)
@@ -117,12 +117,13 @@ def _filter(
         if output is None:
             filtered, _ = apply_policy(store, rules, shown_as=policy)
         else:
+            check_policy(rules, store, policy)
+            _look(store, hash_photos, workers)
+            filtered, verdicts = apply_policy(store, rules, shown_as=policy)
             run_id = store.begin_run(
                 "filter", rules.seed, {"policy": rules.source, "output": str(output)}
             )
             try:
-                _look(store, hash_photos, workers)
-                filtered, verdicts = apply_policy(store, rules, shown_as=policy)
                 store_verdicts(
                     store, rules, filtered, verdicts, run_id=run_id, to=str(output.absolute())
                 )

@@ -200,6 +200,7 @@ def _condition(corpus: Corpus, policy: Policy, wanted: Range) -> _Moved:
             nearest(wanted.name, [*known, *columns]),
         )
     check_column(corpus, wanted.name, "--sweep")
+    corpus.check_condition(f'"{wanted.name}" >= 0.0', "--sweep")
     number, rules = len(policy.rules), policy.rules
     if wanted.name == "similarity" and wanted.sign == "=":
         form = "coalesce(swept < {value}, false)"
