@@ -15,12 +15,12 @@ from curation.generate_cli import generate
 from curation.import_cli import import_command
 from curation.manifest_cli import app as manifest_app
 from curation.prompts_cli import app as prompts_app
+from curation.refine_cli import refine
 from uniqa import __version__
 from uniqa.console import (
     print_json,
     print_rows,
     print_table,
-    progress,
     run,
     say,
 )
@@ -38,6 +38,7 @@ app = typer.Typer(
 
 app.command()(generate)
 app.command("import")(import_command)
+app.command()(refine)
 app.command("filter")(filter_command)
 app.command()(why)
 app.add_typer(manifest_app, name="manifest")
@@ -67,67 +68,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-@app.command()
-def refine(
-    corpus: CorpusOption = DEFAULT_CORPUS,
-    encoder: Annotated[
-        str, typer.Option(help="sentence-transformers model: packaged name, directory or hub id.")
-    ] = "all-MiniLM-L6-v2",
-    similarity: Annotated[
-        float,
-        typer.Option(min=-1.0, max=1.0, help="From here on two captions of an image say the same."),
-    ] = 0.92,
-    as_json: JsonOption = False,
-) -> None:
-    """Compute signals for every caption: duplicates, ranks, similarity, diversity."""
-    from dataclasses import asdict
-
-    from curation.corpus import Corpus
-    from curation.embed import SentenceEncoder
-    from curation.refine import refine as refine_corpus
-
-    _must_exist(corpus)
-    with Corpus(corpus, write=True) as store, progress() as bar:
-        total = store.value("SELECT count(*) FROM current_captions")
-        if not total:
-            raise InputError(f"{corpus} holds no captions", "Run uniqa-curate generate first")
-        texts = store.value("SELECT count(DISTINCT text) FROM current_captions")
-        run_id = store.begin_run("refine", 0, {"encoder": encoder, "similarity": similarity})
-        embedding = bar.add_task("embedding", total=texts, note="")
-        refining = bar.add_task("signals", total=total, note="")
-        try:
-            result = refine_corpus(
-                store,
-                lambda: SentenceEncoder(encoder),
-                Path(encoder).name if Path(encoder).is_dir() else encoder,
-                threshold=similarity,
-                run_id=run_id,
-                on_embedded=lambda done: bar.update(embedding, advance=done),
-                on_refined=lambda done: bar.update(refining, advance=done),
-            )
-        except BaseException as error:
-            store.finish_run(run_id, _outcome(error), {})
-            raise
-        store.finish_run(run_id, "done", asdict(result))
-    if as_json:
-        print_json(asdict(result))
-        return
-    print_table(
-        f"Signals ({result.encoder})",
-        ["what", "value"],
-        [
-            ("captions", f"{result.captions:,}"),
-            ("images", f"{result.images:,}"),
-            ("texts newly embedded", f"{result.embedded:,}"),
-            ("exact duplicates", f"{result.exact:,}"),
-            (f"semantic duplicates (similarity ≥ {similarity:g})", f"{result.semantic:,}"),
-            ("mean similarity within an image", f"{result.mean_similarity:.3f}"),
-            ("mean Vendi score of an image", f"{result.vendi:.2f}"),
-        ],
-        right=["value"],
-    )
 
 
 @app.command()

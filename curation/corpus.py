@@ -46,7 +46,7 @@ _KEYS = {
     "text_signals": ["caption_id"],
     "measurements": ["image_id"],
     "groundings": ["caption_id"],
-    "relevances": ["image_id", "text_hash", "model"],
+    "relevances": ["caption_id", "model"],
     "corpus_signals": ["name"],
     "group_losses": ["dimension", "value", "measure"],
     "verdicts": ["filter_id", "caption_id"],
@@ -199,9 +199,12 @@ class Corpus:
         """The result of a query as an Arrow table."""
         return self._db.sql(query, params=list(parameters)).to_arrow_table()
 
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(
+        self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """The result of a query as tuples."""
-        result: list[tuple[Any, ...]] = self._db.execute(query, list(parameters)).fetchall()
+        given = parameters if isinstance(parameters, dict) else list(parameters)
+        result: list[tuple[Any, ...]] = self._db.execute(query, given).fetchall()
         return result
 
     def value(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
@@ -369,6 +372,16 @@ class Corpus:
         Rows with the same key inside one call count once, the last one.
         """
         return self._write(table, rows, "INSERT OR REPLACE")
+
+    def empty(self, table: str, **where: str) -> None:
+        """Take rows out of a table of results that are about to be written anew.
+
+        Args:
+            table: its name.
+            where: values of columns; all rows without any.
+        """
+        condition = "".join(f' AND "{column}" = ?' for column in where)
+        self._db.execute(f'DELETE FROM "{table}" WHERE true{condition}', list(where.values()))
 
     def add(self, table: str, rows: Rows | pa.Table) -> int:
         """Insert rows; a row whose key is there already is left as it is."""

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.cover import greedy
-from curation.grouped import Captions, Floats, Ints, batches
+from curation.grouped import Captions, Floats, Ints, batches, one_thread
 
 SAME_MEANING = 0.8
 """From this similarity on, most pairs of captions of one photo were read as saying the same in
@@ -77,6 +77,11 @@ def diversity(captions: Captions, threshold: float = SAME_MEANING) -> Diversity:
     """
     if not -1 <= threshold <= 1:
         raise ValueError(f"a similarity is in [-1, 1], not {threshold}")
+    with one_thread():
+        return _diversity(captions, threshold)
+
+
+def _diversity(captions: Captions, threshold: float) -> Diversity:
     images, count = len(captions.starts) - 1, len(captions.rows)
     score, mean, entropy = np.empty(images), np.full(images, np.nan), np.empty(images)
     meanings = np.empty(images, np.int64)
@@ -123,6 +128,11 @@ class CorpusDiversity:
 
 def corpus_diversity(captions: Captions, kept: NDArray[np.bool_] | None = None) -> CorpusDiversity:
     """Measure all captions together, or those in `kept`, shape (captions,)."""
+    with one_thread():
+        return _corpus_diversity(captions, kept)
+
+
+def _corpus_diversity(captions: Captions, kept: NDArray[np.bool_] | None) -> CorpusDiversity:
     rows = captions.rows if kept is None else captions.rows[kept]
     counts = np.bincount(rows, minlength=len(captions.vectors))
     n, occurring = len(rows), np.flatnonzero(counts)

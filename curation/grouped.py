@@ -12,12 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _BUDGET = 8_000_000
 """Numbers held at once in a batch's vectors and similarities (64 MB)."""
+
+
+def one_thread() -> threadpool_limits:
+    """Keep BLAS to one thread within a `with`.
+
+    Matrices of a few captions gain nothing from more, and on a busy machine threads that wait for
+    each other made the same work ten times as long.
+    """
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True, slots=True)

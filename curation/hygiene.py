@@ -12,6 +12,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import eq
 
 from curation.language import LANGUAGES, language_of
 from uniqa.errors import InputError
@@ -85,6 +87,11 @@ class Openers:
             if share is not None:
                 return length, share
         return None
+
+    def share(self, text: str) -> float:
+        """The share of texts that begin as this one does, in [0, 1]; 0 if no known opener."""
+        known = self.of([word for word, _, _ in _spans(text)])
+        return 0.0 if known is None else known[1]
 
 
 _SHORTEST_OPENER, _LONGEST_OPENER = 3, 12
@@ -169,7 +176,7 @@ _NOTHING = frozenset(["", "none", "null", "nan", "n a", "no comment", "caption",
 
 def empty(text: str) -> Finding | None:
     """No words at all, or a word that stands for none."""
-    if " ".join(_words(text)) in _NOTHING:
+    if " ".join([word for word, _, _ in _spans(text)]) in _NOTHING:
         return Finding("empty", 0, len(text), text)
     return None
 
@@ -241,10 +248,14 @@ def loop(text: str) -> Finding | None:
         return letters
     spans = _spans(text)
     words = [word for word, _, _ in spans]
-    if len(words) - len(set(words)) < 4:
+    repeated = len(words) - len(set(words))
+    if repeated < 4:
         return None
     for period in range(1, min(_LONGEST_LOOP, len(words) // 2) + 1):
         times = {1: 8, 2: 5, 3: 4}.get(period, 3 if period < 8 else 2)
+        again = period * (times - 1)  # words that are those of a period before, at least
+        if repeated < again or sum(map(eq, words[period:], words)) < again:
+            continue
         for first, last in _runs(words, period):
             if last - first + 1 >= period * times and not words[first].isdigit():
                 start, end = spans[first][1], spans[last][2]
@@ -253,7 +264,7 @@ def loop(text: str) -> Finding | None:
     return _repetitive(text, words, spans)
 
 
-def _repetitive(text: str, words: list[str], spans: list[tuple[str, int, int]]) -> Finding | None:
+def _repetitive(text: str, words: list[str], spans: Sequence[_Span]) -> Finding | None:
     if len(words) < _LEAST_FOR_SHARE:
         return None
     counts = Counter(zip(words, words[1:], words[2:], words[3:], strict=False))
@@ -421,5 +432,10 @@ def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
-def _spans(text: str) -> list[tuple[str, int, int]]:
-    return [(match[0].lower(), *match.span()) for match in _WORD.finditer(text)]
+_Span = tuple[str, int, int]
+
+
+@lru_cache(maxsize=8)
+def _spans(text: str) -> tuple[_Span, ...]:
+    """Words with their places; remembered, since most findings of one text ask for them."""
+    return tuple((match[0].lower(), *match.span()) for match in _WORD.finditer(text))

@@ -44,6 +44,10 @@ _COMMON = {
         zdjęcie ładne przez już tylko""",
 }
 _SETS = {name: frozenset(words.split()) for name, words in _COMMON.items()}
+_LISTED_IN: dict[str, list[str]] = {}
+for _name, _listed in _SETS.items():
+    for _word in sorted(_listed):
+        _LISTED_IN.setdefault(_word, []).append(_name)
 # English words, or what people write in English, that are common words elsewhere: no evidence.
 _ALSO_ENGLISH = _SETS["en"] | set(
     "come die war car son tu fin par con ha image more all man bra men pour note do pro via per"
@@ -55,14 +59,19 @@ LANGUAGES = tuple(_COMMON)
 
 def language_of(text: str) -> str:
     """A language's code, the name of a script that is not Latin, or nothing where unsure."""
-    letters = [letter for letter in text if letter.isalpha()]
-    foreign = [letter for letter in letters if not letter.isascii() and not _latin(letter)]
-    if len(foreign) >= 2 and len(foreign) > _FOREIGN_SCRIPT * len(letters):
-        return unicodedata.name(foreign[0], "unknown").split()[0].lower()
+    if not text.isascii():
+        letters = [letter for letter in text if letter.isalpha()]
+        foreign = [letter for letter in letters if not letter.isascii() and not _latin(letter)]
+        if len(foreign) >= 2 and len(foreign) > _FOREIGN_SCRIPT * len(letters):
+            return unicodedata.name(foreign[0], "unknown").split()[0].lower()
     words = [word.lower() for word in _WORD.findall(text)]
     if len(words) < _LEAST_WORDS:
         return ""
-    shares = {name: sum(w in common for w in words) / len(words) for name, common in _SETS.items()}
+    counts = dict.fromkeys(_SETS, 0)
+    for word in words:
+        for name in _LISTED_IN.get(word, ()):
+            counts[name] += 1
+    shares = {name: count / len(words) for name, count in counts.items()}
     first = max(shares, key=lambda name: shares[name])
     if shares[first] < _LEAST_SHARE or first == "en":
         return "en" if first == "en" and shares[first] >= _LEAST_SHARE else ""

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from curation.distinct import Words, corpus_distinct, distinct
 from curation.diversity import SAME_MEANING, corpus_diversity, vendi_of
-from curation.grouped import Captions, Floats, Ints, batches
+from curation.grouped import Captions, Floats, Ints, batches, one_thread
 
 PER_IMAGE = ("vendi", "coverage", "said", "distinct_2")
 PER_CORPUS = ("corpus_vendi", "corpus_distinct_2")
@@ -124,14 +124,15 @@ def losses(
     group, kind = group[drawn], kind[drawn]
     cells = captions.image_of * (int(kind.max(initial=0)) + 1) + kind
     turns = [_turns(cells, rng) for _ in range(draws)]
-    whole = _measure(captions, words, [np.ones(len(group), bool)], threshold)[0]
     found: list[Loss] = []
-    for number in np.unique(group):
-        own = group == number
-        taken = np.bincount(cells[own], minlength=len(cells) and int(cells.max()) + 1)[cells]
-        kept = [~own, *(turn >= taken for turn in turns)]
-        without, *thinned = _measure(captions, words, kept, threshold)
-        found += _of_group(str(names[number]), own, captions, whole, without, thinned)
+    with one_thread():
+        whole = _measure(captions, words, [np.ones(len(group), bool)], threshold)[0]
+        for number in np.unique(group):
+            own = group == number
+            taken = np.bincount(cells[own], minlength=len(cells) and int(cells.max()) + 1)[cells]
+            kept = [~own, *(turn >= taken for turn in turns)]
+            without, *thinned = _measure(captions, words, kept, threshold)
+            found += _of_group(str(names[number]), own, captions, whole, without, thinned)
     return found
 
 

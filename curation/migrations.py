@@ -193,15 +193,15 @@ def m004_signals(db: Any) -> None:
         CREATE TABLE text_signals (
             caption_id VARCHAR PRIMARY KEY, revision VARCHAR, words INTEGER,
             distinct_words INTEGER, problems VARCHAR[], informativeness FLOAT,
-            implied_score FLOAT, claims INTEGER);
+            ir INTEGER, implied_score FLOAT, claims INTEGER);
         CREATE TABLE measurements (
             image_id VARCHAR PRIMARY KEY, revision VARCHAR, measured JSON);
         CREATE TABLE groundings (
             caption_id VARCHAR PRIMARY KEY, revision VARCHAR, supported INTEGER,
             contradictions INTEGER, contradicted VARCHAR, score FLOAT);
         CREATE TABLE relevances (
-            image_id VARCHAR, text_hash VARCHAR, model VARCHAR, relevance FLOAT,
-            PRIMARY KEY (image_id, text_hash, model));
+            caption_id VARCHAR, model VARCHAR, relevance FLOAT, run_id VARCHAR,
+            PRIMARY KEY (caption_id, model));
         CREATE TABLE corpus_signals (
             name VARCHAR PRIMARY KEY, value DOUBLE, encoder VARCHAR, run_id VARCHAR);
         CREATE TABLE group_losses (

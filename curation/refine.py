@@ -1,141 +1,250 @@
-"""Refine: one row of signals per caption, computed from the corpus alone.
+"""Refine: one row of signals per caption, and what they tell of images and of the corpus.
 
-Embeds each distinct text once, ranks the captions of every image, marks duplicates and measures
-diversity. Nothing is deleted and no caption is judged: that is `filter`'s work.
+Everything that costs much is done once and kept: embeddings per text, what the words alone tell
+per caption, measurements per photo, claims held against them. What compares captions with one
+another (ranks, duplicates, diversity) is worked out anew from these, so another threshold costs no
+embedding and new captions only their own work. Nothing is deleted and no caption is judged: that
+is `filter`'s work.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from curation import refined_rows as tables
 from curation.corpus import Corpus
-from curation.dedup import find_duplicates, normalise
-from curation.diversity import mean_similarity, mean_similarity_to_others, vendi
+from curation.dedup import Duplicates, best_first, find_duplicates, images_per_cluster
+from curation.distinct import Words, corpus_distinct, distinct
+from curation.diversity import corpus_diversity, diversity
 from curation.embed import Encoder, embed
+from curation.grouped import Captions
+from curation.hygiene import find_openers, opener
+from curation.losses import Loss, losses
+from curation.purity import purities
+from curation.ranking import rank_scores
+from curation.text_signals import read_texts
+from curation.truth import ground_claims
 
-_BATCH_IMAGES = 5000
+SAME = 0.92
+"""Similarity from which two captions of an image say the same, unless told otherwise."""
+
+DIMENSIONS = ("model", "template", "cue", "shots", "temperature")
+"""What captions are grouped by to see what the corpus would lose without each group."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how many were done now, and how many there are in all."""
+
+
+def untold(_stage: str, _done: int, _total: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may choose."""
+
+    encoder: str
+    """The encoder's stored name."""
+    similarity: float = SAME
+    """From here on, in [-1, 1], two captions of an image say the same."""
+    meaning: float = 0.8
+    """From here on, in [-1, 1], two captions of an image mean the same (semantic entropy)."""
+    rank_by: str = "worth"
+    """What decides who survives; see `curation.ranking`."""
+    repeats: str = "near"
+    """Down to which kind the same text is looked for over the corpus: exact, near or semantic."""
+    language: str = "en"
+    """That captions should be in."""
+    grounding: bool = True
+    """Whether photos are measured and claims held against that."""
+    workers: int | None = None
+    """Processes that measure photos; one per processor when None."""
+    seed: int = 0
+    """Of the draws that the worth of groups is compared with."""
 
 
 @dataclass(frozen=True)
 class Refined:
-    """What a refine run found; diversity is a mean over images with two captions or more."""
+    """What a refine run found; diversity per image is a mean over those with several captions."""
 
     captions: int
     images: int
+    encoder: str
     embedded: int
-    exact: int
-    semantic: int
+    read: int
+    measured: int
+    duplicates: dict[str, int]
+    repeats: dict[str, int]
+    problems: dict[str, int]
+    contradicted: int
     mean_similarity: float
     vendi: float
-    encoder: str
+    corpus: dict[str, float]
+    losses: dict[str, list[Loss]] = field(default_factory=dict)
+    """By what captions are grouped by."""
+    unmeasured: list[str] = field(default_factory=list)
+    """Photos that could not be measured, and why."""
 
 
 def refine(
     corpus: Corpus,
     load: Callable[[], Encoder],
-    encoder: str,
+    settings: Settings,
     *,
-    threshold: float,
     run_id: str,
-    on_embedded: Callable[[int], None] = lambda _texts: None,
-    on_refined: Callable[[int], None] = lambda _captions: None,
+    on_progress: Progress = untold,
 ) -> Refined:
-    """Write signals for every caption.
+    """Write signals for every current caption.
 
     Args:
         corpus: open for writing.
         load: makes the encoder, called only when a text is new.
-        encoder: the encoder's stored name.
-        threshold: similarity in [-1, 1] from which two captions of an image say the same.
+        settings: see `Settings`.
         run_id: goes into every row.
-        on_embedded, on_refined: told how many texts, captions were done.
+        on_progress: told of every stage.
+
+    Raises:
+        UsageError: `rank_by` is no signal that captions can be ranked by.
     """
-    captions = corpus.table(
-        "SELECT image_id, caption_id, text, finish_reason FROM current_captions ORDER BY image_id"
-    ).to_pylist()
-    ids = [caption["caption_id"] for caption in captions]
-    held = embed(corpus, [caption["text"] for caption in captions], load, encoder, on_embedded)
-    vectors, embedded = held.vectors, held.encoded
-    order = sorted(range(len(captions)), key=lambda index: _rank(captions[index]))
-    duplicates = find_duplicates(
-        [caption["text"] for caption in captions],
-        vectors,
-        np.array(order, dtype=np.int64),
-        threshold=threshold,
-        images=[caption["image_id"] for caption in captions],
-        rows=held.rows,
+    read = read_texts(corpus, settings.language, on_progress)
+    grounded = ground_claims(corpus, settings.workers, on_progress) if settings.grounding else None
+    told = corpus.table(tables.QUERY)
+    texts: list[str] = told["text"].to_pylist()
+    held = embed(corpus, texts, load, settings.encoder,
+                 lambda done: on_progress("embedding", done, len(texts)))  # fmt: skip
+    group = tables.codes(told["image_id"])
+    starts = np.flatnonzero(np.diff(group, prepend=-1, append=group[-1] + 1 if len(group) else 0))
+    captions = Captions(held.vectors, held.rows, starts)
+    problems = _with_openers(texts, told)
+    scores = rank_scores(told, tables.counts(problems), settings.rank_by)
+    order = best_first(scores, told["caption_id"].to_numpy(zero_copy_only=False))
+    own = find_duplicates(
+        texts, held.vectors, order, threshold=settings.similarity, images=group, rows=held.rows,
+        on_progress=lambda done: on_progress("duplicates", done, len(texts)),
+    )  # fmt: skip
+    everywhere = find_duplicates(
+        texts, held.vectors, order, threshold=settings.similarity, rows=held.rows,
+        near=None if settings.repeats == "exact" else tables.NEAR,
+        semantic=settings.repeats == "semantic",
+        on_progress=lambda done: on_progress("repeats", done, len(texts)),
+    )  # fmt: skip
+    on_progress("diversity", 0, len(texts))
+    diverse = diversity(captions, settings.meaning)
+    words = Words.of(tables.distinct_texts(texts, held.rows, len(held.vectors)))
+    spoken = distinct(words, captions)
+    comment = tables.is_value(told["source"], "person")
+    described = ~comment & tables.is_value(told["task"], "aesthetic")
+    pure = purities(
+        held.vectors, held.rows, group, comment, described, told["ir"].to_numpy().astype(np.int64)
     )
-    signals: list[dict[str, Any]] = []
-    images: list[dict[str, Any]] = []
-    numbered = list(enumerate(captions))
-    for image_id, group in groupby(numbered, key=lambda item: item[1]["image_id"]):
-        ranked = sorted(group, key=lambda item: _rank(item[1]))
-        matrix = vectors[held.rows[[index for index, _ in ranked]]]
-        others = mean_similarity_to_others(matrix)
-        for rank, (index, caption) in enumerate(ranked):
-            words = normalise(caption["text"]).split()
-            of, similarity = int(duplicates.of[index]), float(duplicates.similarity[index])
-            signals.append(
-                {
-                    "caption_id": caption["caption_id"],
-                    "encoder": encoder,
-                    "words": len(words),
-                    "distinct_words": len(set(words)),
-                    "rank": rank + 1,
-                    "duplicate_kind": str(duplicates.kind[index]),
-                    "duplicate_of": None if of < 0 else ids[of],
-                    "similarity": -1.0 if math.isnan(similarity) else round(similarity, 4),
-                    "mean_similarity": _rounded(others[rank]),
-                    "threshold": threshold,
-                    "run_id": run_id,
-                }
-            )
-        images.append(
-            {
-                "image_id": image_id,
-                "encoder": encoder,
-                "captions": len(ranked),
-                "mean_similarity": _rounded(mean_similarity(matrix)),
-                "vendi": _rounded(vendi(matrix)),
-                "run_id": run_id,
-            }
-        )
-        on_refined(len(ranked))
+    on_progress("diversity", len(texts), len(texts))
+    worth = _losses(captions, words, told, settings, on_progress)
+    whole = _whole(captions, words)
+    signals = tables.signals(
+        told, problems, order, own, everywhere, images_per_cluster(everywhere, group), diverse,
+        pure, encoder=settings.encoder, threshold=settings.similarity, ranked_by=settings.rank_by,
+        run_id=run_id,
+    )  # fmt: skip
+    images = tables.image_signals(told, captions, diverse, spoken, settings.encoder, run_id)
+    _store(corpus, signals, images, whole, worth, settings.encoder, run_id)
+    several = captions.sizes > 1
+    return Refined(
+        captions=len(texts),
+        images=len(captions.sizes),
+        encoder=settings.encoder,
+        embedded=held.encoded,
+        read=read,
+        measured=grounded.measured if grounded else 0,
+        duplicates=own.counts,
+        repeats=_beyond_images(everywhere, group),
+        problems=tables.by_name(problems),
+        contradicted=int((signals["contradictions"].fill_null(0).to_numpy() > 0).sum()),
+        mean_similarity=_mean(diverse.mean_similarity[several]),
+        vendi=_mean(diverse.vendi[several]),
+        corpus=whole,
+        losses=worth,
+        unmeasured=grounded.complaints if grounded else [],
+    )
+
+
+def _with_openers(texts: list[str], told: pa.Table) -> list[list[str]]:
+    """Problems of every caption, boilerplate openers among them.
+
+    A habit of one writer is looked for among its own texts, and people are many writers.
+    """
+    problems: list[list[str]] = told["problems"].to_pylist()
+    writer = tables.codes(told["model"])
+    for one in np.unique(writer):
+        own = np.flatnonzero(writer == one)
+        openers = find_openers(texts[index] for index in own)
+        if not openers.shares:
+            continue
+        for index in own:
+            if opener(texts[index], openers) is not None:
+                problems[index] = [*problems[index], "opener"]
+    return problems
+
+
+def _losses(
+    captions: Captions, words: Words, told: pa.Table, settings: Settings, on_progress: Progress
+) -> dict[str, list[Loss]]:
+    found: dict[str, list[Loss]] = {}
+    cues = told["cue"].to_pylist()
+    for done, dimension in enumerate(DIMENSIONS):
+        values = told[dimension].to_pylist()
+        alike = None if dimension in {"cue", "template"} else cues
+        if len(set(values)) > 1:
+            found[dimension] = losses(
+                captions, words, values, threshold=settings.meaning, alike=alike,
+                seed=settings.seed,
+            )  # fmt: skip
+        on_progress("worth of groups", int(done >= 0), len(DIMENSIONS))
+    return found
+
+
+def _whole(captions: Captions, words: Words) -> dict[str, float]:
+    """What is told of all captions together."""
+    if not len(captions.rows):
+        return {}
+    together, said = corpus_diversity(captions), corpus_distinct(words, captions)
+    return {
+        "vendi": together.vendi,
+        "mean_similarity": together.mean_similarity,
+        "distinct_1": float(said.distinct_1[0]),
+        "distinct_2": float(said.distinct_2[0]),
+    }
+
+
+def _beyond_images(everywhere: Duplicates, group: NDArray[np.int64]) -> dict[str, int]:
+    """Captions that repeat one of another image, by kind."""
+    found = np.flatnonzero(everywhere.of >= 0)
+    other = found[group[found] != group[everywhere.of[found]]]
+    kinds, counts = np.unique(everywhere.kind[other], return_counts=True)
+    return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+
+
+def _store(
+    corpus: Corpus,
+    signals: pa.Table,
+    images: pa.Table,
+    whole: dict[str, float],
+    worth: dict[str, list[Loss]],
+    encoder: str,
+    run_id: str,
+) -> None:
     with corpus.transaction():
         # In one piece: nobody may read a corpus that is half old and half new.
-        for start in range(0, len(signals), _BATCH_IMAGES * 10):
-            corpus.put("signals", pa.Table.from_pylist(signals[start : start + _BATCH_IMAGES * 10]))
+        corpus.put("signals", signals)
         corpus.put("image_signals", images)
-    several = [image for image in images if image["captions"] > 1]
-    kinds = [signal["duplicate_kind"] for signal in signals]
-    return Refined(
-        captions=len(signals),
-        images=len(images),
-        embedded=embedded,
-        exact=kinds.count("exact"),
-        semantic=kinds.count("semantic"),
-        mean_similarity=_mean([image["mean_similarity"] for image in several]),
-        vendi=_mean([image["vendi"] for image in several]),
-        encoder=encoder,
-    )
+        corpus.put("corpus_signals", tables.corpus_signals(whole, encoder, run_id))
+        corpus.empty("group_losses")
+        corpus.put("group_losses", tables.group_losses(worth, encoder, run_id))
 
 
-def _rank(caption: dict[str, Any]) -> tuple[bool, int, str]:
-    """Best first: whole before cut off, then what says more different words, then by identity."""
-    distinct = len(set(normalise(caption["text"]).split()))
-    return (caption["finish_reason"] == "length", -distinct, caption["caption_id"])
-
-
-def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 4)
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

@@ -18,14 +18,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.claims import claims
 from curation.corpus import Corpus
 from curation.dedup import normalise
 from curation.hygiene import Context, Prompts, hygiene
+from curation.implied import imply
 from curation.informative import informativeness
 
 _CHUNK = 2000
 _POOL_FROM = 8 * _CHUNK
-_RULES = ("hygiene", "language", "informative", "informative_words", "text_signals")
+_RULES = (
+    "hygiene", "language", "informative", "informative_words", "claims", "claim_words", "tokens",
+    "implied", "text_signals",
+)  # fmt: skip
 
 SCHEMA = pa.schema(
     [
@@ -35,6 +40,9 @@ SCHEMA = pa.schema(
         ("distinct_words", pa.int32()),
         ("problems", pa.list_(pa.string())),
         ("informativeness", pa.float32()),
+        ("ir", pa.int32()),
+        ("implied_score", pa.float32()),
+        ("claims", pa.int32()),
     ]
 )
 
@@ -51,14 +59,16 @@ def rules_revision() -> str:
 
 
 def read_texts(
-    corpus: Corpus, language: str, on_progress: Callable[[int], None] = lambda _captions: None
+    corpus: Corpus,
+    language: str,
+    on_progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
 ) -> int:
     """Fill the table `text_signals` for every current caption that has no row of this revision.
 
     Args:
         corpus: open for writing; committed chunk by chunk.
         language: that captions should be in, such as ``en``.
-        on_progress: told how many captions were done.
+        on_progress: told the stage, how many captions were done now, and how many there are.
 
     Returns:
         How many captions were read.
@@ -75,7 +85,7 @@ def read_texts(
     for rows in _work(todo, revision, language):
         with corpus.transaction():
             corpus.put("text_signals", rows)
-        on_progress(rows.num_rows)
+        on_progress("reading texts", rows.num_rows, todo.num_rows)
     return int(todo.num_rows)
 
 
@@ -123,6 +133,9 @@ def _read(text: str, finish_reason: str, asked: str, language: str) -> dict[str,
         "distinct_words": len(set(words)),
         "problems": [finding.name for finding in findings],
         "informativeness": informativeness(text),
+        "ir": len(text.split()),
+        "implied_score": imply(text).score,
+        "claims": len(claims(text)),
     }
 
 

@@ -108,6 +108,8 @@ def test_names_given_at_random_lose_nothing_beyond_chance() -> None:
     for value in "abc":
         inside = by(fair, value, "vendi")
         assert abs(inside.beyond) < 0.03
+        assert abs(by(fair, value, "coverage").beyond) < 0.01
+        assert abs(by(fair, value, "said").beyond) < 0.02
         assert by(blind, value, "vendi").beyond < -0.05
 
 
