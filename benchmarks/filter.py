@@ -52,6 +52,7 @@ class Took:
     """What a command took and said."""
 
     seconds: float
+    cpu: float
     mebibytes: float
     said: Any
 
@@ -226,17 +227,16 @@ def measure(corpus: Path, work: Path) -> str:
         "difference of the last filter and `strict`": ["filter", "--diff", "last", "strict"],
     }  # fmt: skip
     lines = [
-        "| command | seconds | peak memory, MiB | captions kept |",
-        "| --- | ---: | ---: | ---: |",
+        "| command | seconds | of CPU | peak memory, MiB | captions kept |",
+        "| --- | ---: | ---: | ---: | ---: |",
     ]
     answers = {}
     for name, command in commands.items():
         console.say(name)
         took = run([*command, *named])
         answers[name] = took.said
-        lines.append(
-            f"| {name} | {took.seconds:.1f} | {took.mebibytes:,.0f} | {_kept(took.said)} |"
-        )
+        numbers = f"{took.seconds:.1f} | {took.cpu:.1f} | {took.mebibytes:,.0f}"
+        lines.append(f"| {name} | {numbers} | {_kept(took.said)} |")
     caption = "SELECT caption_id FROM corpus WHERE NOT kept LIMIT 1"
     with Corpus(corpus) as store:
         images, captions = store.rows(
@@ -248,14 +248,15 @@ def measure(corpus: Path, work: Path) -> str:
         ("manifest check (no photo is there)", ["manifest", "check", str(manifest), "--json"]),
     ):
         took = run(command, may_fail=name != "why")
-        lines.append(f"| {name} | {took.seconds:.1f} | {took.mebibytes:,.0f} | |")
+        lines.append(f"| {name} | {took.seconds:.1f} | {took.cpu:.1f} | {took.mebibytes:,.0f} | |")
     dry = answers["dry run, `balanced`"]
     planted = images // 200
     told = (
         f"{captions:,} captions of {images:,} photos, {corpus.stat().st_size / 2**20:,.0f} MiB. "
         f"Of {planted:,} planted near-identical copies (4 % of bits flipped) the pairs found are "
         f"{dry['near_identical_pairs']:,}, without comparing each photo with each. Seconds include "
-        f"the program's start.\n\n"
+        f"the program's start; the machine's {os.cpu_count()} cores had "
+        f"{os.getloadavg()[1]:.0f} processes to run on average while it was measured.\n\n"
     )
     return told + "\n".join(lines) + "\n\n" + _looking(work)
 
@@ -279,7 +280,8 @@ def run(command: list[str], *, may_fail: bool = False) -> Took:
         if process.returncode and not may_fail:
             raise SystemExit(f"{command} ended with {process.returncode}")
         out.seek(0)
-        return Took(seconds, used.ru_maxrss / 1024, json.load(out))
+        cpu = used.ru_utime + used.ru_stime
+        return Took(seconds, cpu, used.ru_maxrss / 1024, json.load(out))
 
 
 def _looking(work: Path) -> str:
