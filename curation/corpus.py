@@ -52,6 +52,8 @@ _KEYS = {
     "group_losses": ["dimension", "value", "measure"],
     "verdicts": ["filter_id", "caption_id"],
     "filters": ["filter_id"],
+    "places": ["filter_id", "image_id"],
+    "image_hashes": ["image_id"],
 }
 
 _HEADERS = 3 * 4096
@@ -76,7 +78,7 @@ _FORBIDDEN = frozenset("getenv duckdb_secrets which_secret duckdb_logs write_log
 """Functions that tell of the machine rather than of the corpus, or write."""
 
 VERDICT_COLUMNS = frozenset(
-    "kept dropped_by dropped_value dropped_threshold run_id created_at".split()
+    "kept dropped_by dropped_value dropped_threshold weight run_id created_at".split()
 )
 """Columns of the view `corpus` that no policy may use: they follow from runs, not from captions."""
 
@@ -317,6 +319,28 @@ class Corpus:
                 f"the query asks for more than the corpus: {_reason(error)}",
                 "Queries read the corpus and nothing else",
             ) from error
+        except duckdb.Error as error:
+            raise UsageError(f"the query failed: {_reason(error)}") from error
+
+    def stage(self, name: str, query: str, data: pa.Table | None = None) -> None:
+        """Keep a query's result as a temporary table, in place of an older one of this name.
+
+        ``{data}`` in the query stands for `data`. A user's conditions may be part of the query.
+
+        Raises:
+            UsageError: the query fails, as a condition may on a value nobody could foresee.
+        """
+        import duckdb
+
+        try:
+            if data is None:
+                self._db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+                return
+            with self._registered(data) as given:
+                text = query.replace("{data}", given)
+                self._db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}")
+        except (duckdb.IOException, duckdb.OutOfMemoryException):
+            raise
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
 
