@@ -13,6 +13,7 @@ from curation.cli_options import DEFAULT_CORPUS, JsonOption
 from curation.generate_cli import generate
 from curation.import_cli import import_command
 from curation.prompts_cli import app as prompts_app
+from curation.report_cli import report
 from uniqa import __version__
 from uniqa.console import (
     print_json,
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 app.command()(generate)
 app.command("import")(import_command)
+app.command()(report)
 app.add_typer(prompts_app, name="prompts")
 
 CorpusOption = Annotated[
