@@ -133,6 +133,7 @@ def render(
         script=Markup(script),
         data=Markup(_json(_data(sample, figures, pictures))),
         f=figures,
+        authors=_authors(figures),
         sample=sample,
         seed=seed,
         per_image=PER_IMAGE,
@@ -196,6 +197,18 @@ def _json(value: Any) -> str:
     return text
 
 
+def _authors(figures: Figures) -> str:
+    """Who wrote the captions: `` by 3 models and from 1 collection of comments``."""
+    models = sum(not one.people for one in figures.models)
+    collections = len(figures.models) - models
+    parts = []
+    if models:
+        parts.append(f"by {models:,} model{'s' * (models > 1)}")
+    if collections:
+        parts.append(f"from {collections:,} collection{'s' * (collections > 1)} of comments")
+    return " " + " and ".join(parts) if parts else ""
+
+
 def _policy(style: str, script: str) -> str:
     """The content policy: pictures from within, this style, this script, and nothing else."""
     hashes = [
@@ -248,7 +261,11 @@ def _share_of(part: float, whole: float) -> str:
     if not whole:
         return "–"
     share = 100 * part / whole
-    return f"{share:.0f} %" if share >= 10 or share == int(share) else f"{share:.1f} %"
+    if 99.5 <= share < 100:
+        return "> 99 %"
+    if 0 < share < 0.05:
+        return "< 0.1 %"
+    return f"{share:.0f} %" if share >= 10 or share == 0 else f"{share:.1f} %"
 
 
 def _kept_share(counts: Counts) -> str:

@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What one model wrote. Shares and means are of captions that nothing supersedes.
+    """What one model, or the people of one collection of comments, wrote. Shares and means are of captions that nothing supersedes.
 
     `effective` is the Vendi score of `VENDI_SAMPLE` of its captions, None without embeddings;
     `agreement` is (task, SRCC with people, captions) where it gave levels itself.
@@ -61,6 +61,7 @@ class Model:
 
     name: str
     engine: str
+    people: bool
     counts: Counts
     distinct: int
     truncated: int
@@ -227,8 +228,11 @@ def _rows(facts: Facts, facet: str) -> list[Row]:
 def _models(corpus: Corpus, facts: Facts, encoder: str | None, seed: int) -> list[Model]:
     counts = facts.by("model")
     engines: dict[str, set[str]] = {}
-    for model, engine in facts.by("model", "engine"):
+    people = set()
+    for model, engine, source in facts.by("model", "engine", "source"):
         engines.setdefault(model, set()).add(engine or "")
+        if source == "person":
+            people.add(model)
     truncated = facts.by("model", where=lambda row: bool(row["truncated"]) and not row["superseded"])
     doubles = facts.by(
         "model", where=lambda row: bool(row["duplicate_kind"]) and not row["superseded"]
@@ -249,6 +253,7 @@ def _models(corpus: Corpus, facts: Facts, encoder: str | None, seed: int) -> lis
         Model(
             name=model or "",
             engine=", ".join(sorted(engines[model])),
+            people=model in people,
             counts=n,
             distinct=distinct.get(model, 0),
             truncated=truncated.get((model,), Counts()).before,

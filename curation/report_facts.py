@@ -209,7 +209,9 @@ class Facts:
         for name, (low, high, *_) in ranges.items():
             width = (high - low) / BINS or 1.0
             place = f"floor((({values[name]}) - ({low!r}::DOUBLE)) / {width!r})"
-            bins[name] = f"least({BINS - 1}, greatest(0, {place}))::INTEGER"
+            inside = f"least({BINS - 1}, greatest(0, {place}))::INTEGER"
+            # Without the condition no value would be the lowest: both functions pass nulls over.
+            bins[name] = f"CASE WHEN ({values[name]}) IS NOT NULL THEN {inside} END"
         sets = ", ".join(f"({name})" for name in bins)
         shown = ", ".join(f"{name}, grouping({name})" for name in bins)
         for row in corpus.rows(

@@ -231,14 +231,17 @@ def packed(values: Sequence[Any]) -> dict[str, Any]:
         ``{"all": value}`` where all are equal, ``{"dict": […], "at": […]}`` where they repeat, and
         ``{"list": […]}`` otherwise.
     """
-    keys = [json.dumps(value, sort_keys=True) for value in values]
-    distinct: dict[str, Any] = dict(zip(keys, values, strict=True))
+    keys = [
+        json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
+        for value in values
+    ]
+    distinct = dict(zip(keys, values, strict=True))
     if len(distinct) <= 1:
         return {"all": values[0] if values else None}
-    average = sum(map(len, keys)) / len(keys)
+    lengths = {key: len(str(key)) + 3 * isinstance(key, str) for key in distinct}
     place = {key: at for at, key in enumerate(distinct)}
-    as_dictionary = sum(map(len, distinct)) + len(keys) * (len(str(len(distinct))) + 1)
-    if as_dictionary < len(keys) * (average + 1):
+    as_dictionary = sum(lengths.values()) + len(keys) * (len(str(len(distinct))) + 1)
+    if as_dictionary < sum(lengths[key] + 1 for key in keys):
         return {"dict": list(distinct.values()), "at": [place[key] for key in keys]}
     return {"list": list(values)}
 

@@ -20,8 +20,8 @@ from uniqa.photos import Photo
 SIDES = (320, 256, 224, 192, 160, 128, 96)
 """Pixels on the longer side, largest first."""
 
-QUALITIES = (76, 60, 44)
-"""WebP qualities that are tried at each side, best first."""
+QUALITY, FINE = 60, 76
+"""WebP qualities: of most pictures, and of those that leave room at the largest side."""
 
 _WINDOW = 32
 
@@ -47,15 +47,21 @@ class Shrink:
         """The picture's bytes; photos are never enlarged."""
         whole = Image.fromarray(photo.pixels)
         longest = max(whole.size)
-        data = b""
-        for side in sorted({min(side, longest) for side in SIDES}, reverse=True):
+        sides = sorted({min(side, longest) for side in SIDES}, reverse=True)
+        while True:
+            side = sides.pop(0)
             scale = side / longest
             size = (max(1, round(whole.width * scale)), max(1, round(whole.height * scale)))
             small = whole.resize(size, Image.Resampling.LANCZOS) if side < longest else whole
-            for quality in QUALITIES:
-                data = _webp(small, quality)
-                if len(data) <= self.most:
-                    return data
+            data = _webp(small, QUALITY)
+            if len(data) <= self.most or not sides:
+                break
+            # Bytes grow about as the area does: sides that cannot fit are not tried.
+            fits = side * (self.most / len(data)) ** 0.5 * 1.1
+            sides = [one for one in sides if one <= fits] or sides[-1:]
+        if side == min(SIDES[0], longest) and len(data) <= self.most // 2:
+            fine = _webp(small, FINE)
+            return fine if len(fine) <= self.most else data
         return data
 
 

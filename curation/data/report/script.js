@@ -37,7 +37,7 @@
     if (verdict === "none") return "";
     const reached = value("dropped_value", row);
     const limit = value("dropped_threshold", row);
-    return `dropped: ${value("dropped_by", row)}` + (reached ? ` ${reached}` : "") + (limit ? ` (passes: ${limit})` : "");
+    return `dropped by ${value("dropped_by", row)}` + (reached ? `: ${reached}` : "") + (limit ? ` (limit ${limit})` : "");
   };
   const levelOf = (row) => value("rated_level", row) ?? "";
   const haystacks = new Map();
@@ -157,7 +157,7 @@
     ["", "all"],
     ...(verdicts.has("kept") ? [["kept", "kept"]] : []),
     ...(verdicts.has("dropped") ? [["dropped", "dropped, for any reason"]] : []),
-    ...[...new Set(data.rules.map(([rule]) => rule))].map((rule) => ["rule:" + rule, "dropped: " + plainly(rule)]),
+    ...[...new Set(data.rules.map(([rule]) => rule))].map((rule) => ["rule:" + rule, "dropped by " + plainly(rule)]),
     ...(rows.some((row) => value("duplicate_kind", row)) ? [["duplicate", "repeats another"]] : []),
     ...(verdicts.has("superseded") ? [["superseded", "superseded"]] : []),
     ...(verdicts.has("none") ? [["none", "not judged"]] : []),
@@ -318,21 +318,22 @@
       make("button", { type: "button", id: "previous", "aria-label": "Previous caption", disabled: here <= 0, on: { click: () => step(-1) } }, "←"),
       make("button", { type: "button", id: "next", "aria-label": "Next caption", disabled: here < 0 || here + 1 >= listed.length, on: { click: () => step(1) } }, "→"),
       make("button", { type: "button", id: "close", on: { click: () => record.close() } }, "Close"));
-    const left = make("div", {}, picture(photo), facts([
+    const ofPhoto = facts([
       ["Rated", photo.rated_level ? rating(photo) : "not for its tasks"],
       ["MOS", photo.mos === null || photo.mos === undefined ? null : Number(photo.mos).toFixed(2)],
       ["Dataset", photo.dataset], ["Split", photo.split],
       ["Size", photo.width ? `${photo.width} × ${photo.height}` : null],
       ["Captions", siblings.length < photo.captions ? `${siblings.length} of ${photo.captions}` : photo.captions],
-      ["Vendi score", photo.image_vendi], ["File", photo.path], ["Image", photo.id]]));
+      ["Vendi score", photo.image_vendi], ["File", photo.path], ["Image", photo.id]]);
+    ofPhoto.classList.add("of-photo");
     const others = siblings.length > 1
       ? [make("h3", {}, "All captions of this photo"), make("div", { class: "others" }, ...siblings.map((one) => captionButton(one, { "aria-current": String(one === row) })))]
       : [];
-    const right = make("div", {}, ...wholeText(row), judged(row),
-      facts([["Author", value("model", row)], ["Asked about", `${value("task", row)}, ${value("cue", row)}`], ["Level told", value("prompt_level", row)],
+    const right = make("div", { class: "right" }, ...wholeText(row), judged(row),
+      facts([["Model", value("model", row)], ["Asked about", `${value("task", row)}, ${value("cue", row)}`], ["Level told", value("prompt_level", row)],
         ["Words", value("words", row)], ["Rank", value("rank", row)], ["Id", value("caption_id", row)]]),
       asked(row), fields(row), ...others);
-    const body = make("div", { class: "body", tabindex: "-1" }, left, right);
+    const body = make("div", { class: "body", tabindex: "-1" }, picture(photo), ofPhoto, right);
     record.replaceChildren(top, body);
     if (!record.open) record.showModal();
     body.focus();
