@@ -155,7 +155,8 @@ def _captions(
         "(PARTITION BY image_id ORDER BY md5(caption_id)) AS place FROM captions "
         "WHERE image_id IN (SELECT id FROM {ids})) c USING (caption_id) "
         "WHERE c.place <= $most "
-        "ORDER BY i.at, v.task, v.cue, v.model, v.sample, v.caption_id",
+        "ORDER BY i.at, v.score IS NULL, v.task, v.cue <> 'overall', v.cue, v.model, v.sample, "
+        "v.caption_id",
         data,
         {"longest": LONGEST, "most": PER_IMAGE},
     )

@@ -319,7 +319,7 @@
       make("button", { type: "button", id: "next", "aria-label": "Next caption", disabled: here < 0 || here + 1 >= listed.length, on: { click: () => step(1) } }, "→"),
       make("button", { type: "button", id: "close", on: { click: () => record.close() } }, "Close"));
     const ofPhoto = facts([
-      ["Rated", photo.rated_level ? rating(photo) : "not for its tasks"],
+      ["Rated", photo.rated_level ? rating(photo) : "no"],
       ["MOS", photo.mos === null || photo.mos === undefined ? null : Number(photo.mos).toFixed(2)],
       ["Dataset", photo.dataset], ["Split", photo.split],
       ["Size", photo.width ? `${photo.width} × ${photo.height}` : null],
