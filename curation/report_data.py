@@ -6,7 +6,6 @@ know how figures are shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -53,8 +52,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What one model, or the people of one collection of comments, wrote. Shares and means are of captions that nothing supersedes.
+    """What one model, or the people of one collection of comments, wrote.
 
+    Shares and means are of captions that nothing supersedes.
     `effective` is the Vendi score of `VENDI_SAMPLE` of its captions, None without embeddings;
     `agreement` is (task, SRCC with people, captions) where it gave levels itself.
     """
@@ -177,14 +177,17 @@ def gather(corpus: Corpus, *, seed: int) -> Figures:
 
 
 def _photo_steps(corpus: Corpus, facts: Facts) -> list[Step]:
-    files, unusable = corpus.rows(
-        "SELECT count(*), count(*) FILTER (image_id IS NULL) FROM files"
-    )[0]
+    files, unusable = corpus.rows("SELECT count(*), count(*) FILTER (image_id IS NULL) FROM files")[
+        0
+    ]
     images, captioned = corpus.rows(
         "SELECT count(*), count(*) FILTER (image_id IN (SELECT image_id FROM current_captions)) "
         "FROM images"
     )[0]
-    steps = [Step("Files read", files, _count(unusable, "unusable")), Step("Different photos", images)]
+    steps = [
+        Step("Files read", files, _count(unusable, "unusable")),
+        Step("Different photos", images),
+    ]
     steps.append(Step("With captions", captioned))
     if facts.filtered:
         kept = corpus.value("SELECT count(DISTINCT image_id) FROM corpus WHERE kept")
@@ -209,9 +212,7 @@ def _caption_steps(facts: Facts) -> list[Step]:
 
 
 def _reasons(facts: Facts) -> list[Row]:
-    dropped = facts.by(
-        "dropped_by", "dropped_threshold", where=lambda row: row["kept"] is False
-    )
+    dropped = facts.by("dropped_by", "dropped_threshold", where=lambda row: row["kept"] is False)
     return sorted(
         (
             Row(rule or "", Counts(counts.before, 0), "verdict", f"rule:{rule}", threshold or "")
@@ -233,7 +234,9 @@ def _models(corpus: Corpus, facts: Facts, encoder: str | None, seed: int) -> lis
         engines.setdefault(model, set()).add(engine or "")
         if source == "person":
             people.add(model)
-    truncated = facts.by("model", where=lambda row: bool(row["truncated"]) and not row["superseded"])
+    truncated = facts.by(
+        "model", where=lambda row: bool(row["truncated"]) and not row["superseded"]
+    )
     doubles = facts.by(
         "model", where=lambda row: bool(row["duplicate_kind"]) and not row["superseded"]
     )
@@ -279,9 +282,7 @@ def _effective(corpus: Corpus, encoder: str | None, seed: int) -> dict[str, floa
         [encoder, str(seed), VENDI_SAMPLE],
     )
     vectors: dict[str, list[Any]] = {}
-    for model, vector in zip(
-        table["model"].to_pylist(), table["vector"].to_pylist(), strict=True
-    ):
+    for model, vector in zip(table["model"].to_pylist(), table["vector"].to_pylist(), strict=True):
         vectors.setdefault(model, []).append(vector)
     return {
         model: vendi(np.asarray(rows, dtype=np.float32))
@@ -291,7 +292,7 @@ def _effective(corpus: Corpus, encoder: str | None, seed: int) -> dict[str, floa
 
 
 def _agreement(corpus: Corpus, facts: Facts) -> dict[str, list[tuple[str, float, int]]]:
-    """Model → (task, SRCC, captions): its own levels against ratings that its prompt did not tell."""
+    """Model → (task, SRCC, captions): its levels against ratings that no prompt told it."""
     if not {"level_score", "score", "prompt_level", "superseded"} <= set(facts.columns):
         return {}
     by_task = "PARTITION BY model, task"
@@ -335,9 +336,7 @@ def _datasets(corpus: Corpus, facts: Facts) -> list[Dataset]:
     ):
         photos.setdefault(dataset, {})[split or "train"] = n
     counts = facts.by("dataset")
-    return [
-        Dataset(name, splits, counts.get((name,), Counts())) for name, splits in photos.items()
-    ]
+    return [Dataset(name, splits, counts.get((name,), Counts())) for name, splits in photos.items()]
 
 
 def _levels(corpus: Corpus, facts: Facts) -> list[Levels]:
@@ -398,4 +397,3 @@ def _moment(milliseconds: int | None) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number:,} {word}" if number else ""
-

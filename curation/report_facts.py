@@ -96,21 +96,15 @@ class Facts:
             )
         )
         self.signals = [
-            name
-            for name, kind, *_ in kinds
-            if _NUMBER.fullmatch(kind) and name not in NO_SIGNALS
+            name for name, kind, *_ in kinds if _NUMBER.fullmatch(kind) and name not in NO_SIGNALS
         ]
         self.lists = [name for name, kind, *_ in kinds if kind == "VARCHAR[]"]
         facets = ", ".join(
             f'"{name}"' if name in self.columns else f"NULL AS {name}" for name in FACETS
         )
-        sums = "".join(
-            f', sum("{name}")::DOUBLE, count("{name}")::BIGINT' for name in self.signals
-        )
+        sums = "".join(f', sum("{name}")::DOUBLE, count("{name}")::BIGINT' for name in self.signals)
         grouped = ", ".join(str(place + 1) for place in range(len(FACETS)))
-        self._rows = corpus.rows(
-            f"SELECT {facets}, count(*){sums} FROM corpus GROUP BY {grouped}"
-        )
+        self._rows = corpus.rows(f"SELECT {facets}, count(*){sums} FROM corpus GROUP BY {grouped}")
         kept = FACETS.index("kept")
         self.filtered = any(row[kept] is not None for row in self._rows)
 

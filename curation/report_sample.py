@@ -134,10 +134,8 @@ _DRAW = """
 """
 
 
-def _captions(
-    corpus: Corpus, kinds: dict[str, str], ids: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    """The view's columns in `kinds`, then the text, its length, its prompt and its photo's place."""
+def _captions(corpus: Corpus, kinds: dict[str, str], ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The view's columns in `kinds`, then text, its length, prompt and the photo's place."""
     if not ids:
         return []
     listed = ", ".join(
@@ -249,19 +247,21 @@ def packed(values: Sequence[Any]) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A value as JSON knows it: six digits, no infinities, big numbers as text."""
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, bool | str) or value is None:
         return value
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        rounded = float(f"{value:.6g}")
-        return int(rounded) if rounded == int(rounded) and abs(rounded) < 1e15 else rounded
+        return _rounded(value)
     if isinstance(value, int):
         return value if abs(value) < 2**53 else str(value)
-    if isinstance(value, date):
-        return value.isoformat()
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
-    return str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _rounded(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded == int(rounded) and abs(rounded) < 1e15 else rounded

@@ -18,7 +18,7 @@ HOSTILE = {
     "script end": f"</script><script>{OWN}</script> after",
     "image": f'"><img src=x onerror="{OWN}"> &lt;b&gt;not bold&lt;/b&gt;',
     "comment": "<!-- <script> --!> ]]> {{ 7*7 }} {% raw %} \\u003c/script>",
-    "quotes": "'\"`${1+1}` it's \"so\"",
+    "quotes": '\'"`${1+1}` it\'s "so"',
     "emoji": "👩‍👩‍👧‍👦 is a family, 🏳️‍🌈 a flag, e\u0301 an accent",
     "override": "sharp \u202ekcatta\u202c and \u2067isolated\u2069 \u200f!",
     "control": "bell\x07 null\x00 escape\x1b[31mred\x1b[0m delete\x7f next\x85",
