@@ -105,7 +105,7 @@
   };
   const picture = (photo) =>
     make("div", { class: "frame" }, photo.picture
-      ? make("img", { src: photo.picture, alt: "", loading: "lazy", decoding: "async" })
+      ? make("img", { src: photo.picture, alt: "", width: photo.width || null, height: photo.height || null, loading: "lazy", decoding: "async" })
       : make("p", { class: "gone" }, literal("No picture: " + (photo.why || "the photo was not read"))));
 
   // ---- light and dark -------------------------------------------------------------------------
