@@ -212,11 +212,19 @@ def _caption_steps(facts: Facts) -> list[Step]:
 
 
 def _reasons(facts: Facts) -> list[Row]:
-    dropped = facts.by("dropped_by", "dropped_threshold", where=lambda row: row["kept"] is False)
+    """Captions per rule that dropped them, with its limit (the first, where there are several)."""
+    dropped: dict[str, Counts] = {}
+    limits: dict[str, set[str]] = {}
+    for (rule, limit), counts in facts.by(
+        "dropped_by", "dropped_threshold", where=lambda row: row["kept"] is False
+    ).items():
+        dropped[rule or ""] = dropped.get(rule or "", Counts()) + counts
+        limits.setdefault(rule or "", set()).add(limit or "")
+    notes = {rule: min(all_) + " …" * (len(all_) > 1) for rule, all_ in limits.items()}
     return sorted(
         (
-            Row(rule or "", Counts(counts.before, 0), "verdict", f"rule:{rule}", threshold or "")
-            for (rule, threshold), counts in dropped.items()
+            Row(rule, Counts(counts.before, 0), "verdict", f"rule:{rule}", notes[rule])
+            for rule, counts in dropped.items()
         ),
         key=lambda row: (-row.counts.before, row.label),
     )
@@ -340,6 +348,8 @@ def _datasets(corpus: Corpus, facts: Facts) -> list[Dataset]:
 
 
 def _levels(corpus: Corpus, facts: Facts) -> list[Levels]:
+    if not {"task", "rated_level", "score", "kept", "superseded"} <= set(facts.columns):
+        return []
     counts = facts.by("task", "rated_level")
     photos: dict[str, dict[str, Counts]] = {}
     bins: dict[str, list[Counts]] = {}

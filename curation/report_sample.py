@@ -45,8 +45,8 @@ class Sample:
         photos: a mapping per photo: `id`, `path`, `captions` (in the corpus), ….
         captions: captions shown.
         columns: name → packed column (see `packed`), one value per caption: all columns of the
-            view, and `image` (place among `photos`), `prompt` (place among `prompts`) and
-            `text_length` (characters of the whole text).
+            view, and `@image` (place among `photos`), `@prompt` (place among `prompts`) and
+            `@length` (characters of the whole text).
         prompts: wordings.
         paths: image_id → files that have held the photo.
         strata: datasets and levels that photos were drawn from.
@@ -92,9 +92,9 @@ def draw(corpus: Corpus, *, images: int, seed: int) -> Sample:
     wording, prompts = _prompts(corpus, columns[len(names) + 2])
     shown |= {
         "text": {"list": texts},
-        "text_length": packed(list(columns[len(names) + 1])),
-        "image": {"list": at_image},
-        "prompt": packed(wording),
+        "@length": packed(list(columns[len(names) + 1])),
+        "@image": {"list": at_image},
+        "@prompt": packed(wording),
     }
     return Sample(
         of=of,

@@ -128,6 +128,11 @@ def test_new_columns_are_shown_and_missing_ones_missed_by_nobody(
         facts = Facts(corpus)
         histograms = {one.name: one for one in facts.histograms(corpus)}
         sample = draw(corpus, images=10, seed=0)
+        figures = gather(corpus, seed=0)
+    assert figures.levels == []
+    assert [(name, [row.label for row in rows]) for name, _, rows in figures.lists] == [
+        ("problems", ["short", "vague"])
+    ]
     assert "similarity" not in histograms
     assert "broken" not in histograms
     assert histograms["gain"].meaning == "what it adds"
@@ -185,13 +190,13 @@ def test_a_caption_comes_whole_or_with_its_length(corpus_file: Path) -> None:
     with Corpus(corpus_file) as corpus:
         sample = draw(corpus, images=10, seed=0)
     texts = unpacked(sample.columns["text"], sample.captions)
-    lengths = unpacked(sample.columns["text_length"], sample.captions)
+    lengths = unpacked(sample.columns["@length"], sample.captions)
     assert sample.cut == 1
     for text in HOSTILE.values():
         shown = texts.index(text[:LONGEST])
         assert lengths[shown] == len(text)
     assert sample.prompts[0]["text"] == "How sharp is it?"
-    assert set(unpacked(sample.columns["prompt"], sample.captions)) == {0}
+    assert set(unpacked(sample.columns["@prompt"], sample.captions)) == {0}
     gone = next(one for one in sample.photos if one["path"].endswith("4.png"))
     assert sample.paths[gone["id"]] == [gone["path"]]
 

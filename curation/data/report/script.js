@@ -18,7 +18,7 @@
   const NAMES = Object.keys(data.columns);
   const rows = Array.from({ length: data.captions }, (_, row) => row);
   const byPhoto = data.photos.map(() => []);
-  for (const row of rows) byPhoto[value("image", row)].push(row);
+  for (const row of rows) byPhoto[value("@image", row)].push(row);
   const rowOf = new Map(rows.map((row) => [value("caption_id", row), row]));
 
   const nameOf = (photo) => {
@@ -43,7 +43,7 @@
   const haystacks = new Map();
   const haystack = (row) => {
     if (!haystacks.has(row)) {
-      const photo = data.photos[value("image", row)];
+      const photo = data.photos[value("@image", row)];
       const words = [value("text", row), nameOf(photo), value("dropped_by", row), value("caption_id", row)];
       haystacks.set(row, words.join("\n").toLowerCase());
     }
@@ -252,7 +252,7 @@
 
   const wholeText = (row) => {
     const text = value("text", row);
-    const length = value("text_length", row) ?? text.length;
+    const length = value("@length", row) ?? text.length;
     const note = length > [...text].length ? `Of ${number(length)} characters, ${number([...text].length)} are in this report.` : null;
     const box = make("div", { class: "whole" });
     if (text.length <= CUT * 1.5) {
@@ -272,7 +272,7 @@
     .flatMap(([name, one]) => [make("dt", {}, name), make("dd", {}, shown(one))]));
 
   const asked = (row) => {
-    const prompt = data.prompts[value("prompt", row) ?? -1];
+    const prompt = data.prompts[value("@prompt", row) ?? -1];
     if (!prompt) return null;
     const parts = [["system", prompt.system], ["text", prompt.text], ["answer begins", prompt.answer_start]].filter(([, text]) => text);
     return make("details", {}, make("summary", {}, "What it was asked"), ...parts.map(([, text]) => make("p", { class: "asked" }, literal(text))));
@@ -280,7 +280,7 @@
 
   const fields = (row) => make("details", {}, make("summary", {}, "Everything about this caption"),
     make("table", { class: "fields" }, make("tbody", {},
-      ...NAMES.filter((name) => !["text", "image", "prompt", "text_length"].includes(name)).map((name) =>
+      ...NAMES.filter((name) => name !== "text" && !name.startsWith("@")).map((name) =>
         make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, shown(value(name, row))), make("td", { class: "muted" }, data.meanings[name] ?? ""))))));
 
   const judged = (row) => {
@@ -308,7 +308,7 @@
 
   const open = (row) => {
     current = row;
-    const place = value("image", row);
+    const place = value("@image", row);
     const photo = data.photos[place];
     const here = listed.indexOf(row);
     const siblings = byPhoto[place];
