@@ -221,7 +221,7 @@
   const card = (group) => {
     const { photo } = group;
     const box = make("article", { class: "card" }, picture(photo),
-      make("div", { class: "head" }, make("strong", { title: plainly(photo.path ?? "") }, literal(nameOf(photo))), make("span", {}, rating(photo))));
+      make("div", { class: "head" }, make("strong", { title: plainly(photo.path ?? "") }, literal(nameOf(photo), words)), make("span", {}, rating(photo))));
     const rest = group.rows.slice(CAPTIONS_FIRST);
     box.append(...group.rows.slice(0, CAPTIONS_FIRST).map((row) => captionButton(row)));
     if (rest.length) {
