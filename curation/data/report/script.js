@@ -203,6 +203,7 @@
     at("cards").replaceChildren();
     drawn = 0;
     drawMore();
+    at("cards").dataset.search = search.value;
   };
 
   // ---- cards ----------------------------------------------------------------------------------
