@@ -15,6 +15,7 @@ from curation.import_cli import import_command
 from curation.manifest_cli import app as manifest_app
 from curation.prompts_cli import app as prompts_app
 from curation.refine_cli import refine
+from curation.report_cli import report
 from curation.sql_cli import schema, sql
 from curation.status_cli import status
 from uniqa import __version__
@@ -46,6 +47,7 @@ app.command()(export)
 app.command("filter")(filter_command)
 app.command()(why)
 app.add_typer(manifest_app, name="manifest")
+app.command()(report)
 app.add_typer(prompts_app, name="prompts")
 
 CorpusOption = Annotated[
