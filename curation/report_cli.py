@@ -29,11 +29,11 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML page that shows a corpus: figures, reasons, and captions beside photos."""
-    from curation.corpus import Corpus
+    from curation.reading import reading
     from curation.report import check_path, write_report
 
     check_path(output)
-    with Corpus(corpus) as store, progress() as bar:
+    with reading(corpus) as store, progress() as bar:
         counting = bar.add_task("counting", total=None, note="")
         pictures = bar.add_task("thumbnails", total=None, note="", start=False)
 

@@ -23,7 +23,8 @@ NO_SIGNALS = frozenset(
     (
         *("width", "height", "mos", "score", "shots", "seed", "sample", "prompt_tokens"),
         *("cached_tokens", "tokens", "rank", "distinct_words", "level_bad", "level_poor"),
-        *("level_fair", "level_good", "level_perfect", "image_vendi", "purity_group"),
+        *("gain_rank", "air_rank", "meaning"),
+        *("level_fair", "level_good", "level_perfect", "image_vendi", "image_entropy"),
     )
 )
 """Numeric columns of the view `corpus` that are facts about a caption, not signals of its worth."""
