@@ -73,7 +73,8 @@ LACKS: dict[str, tuple[str, ...]] = {
     "colour_cast": ("blur", "noise", "compression"),
 }  # fmt: skip
 
-REMARKS = """Sentences and rules are by the same author. Those scored here were written before the rules took
+REMARKS = """\
+Sentences and rules are by the same author. Those scored here were written before the rules took
 their present form, and no rule was changed for the sake of one of them. What is not decided (the
 measurement lies between the thresholds) counts as not found. Intervals are bootstrapped over
 photos."""
