@@ -302,7 +302,7 @@ PHOTO_NOUNS = frozenset(
     """
     image photo picture photograph shot frame pic capture snapshot photography it this everything
     all whole overall result rendering scene entire exposure view
-    snap impression look appearance entirety nothing none they these
+    snap impression look appearance entirety nothing none they these file
     """.split()
 )
 SURFACES = frozenset("surface area sky region gradient tone shadow background".split())
