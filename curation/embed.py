@@ -87,7 +87,7 @@ class SentenceEncoder:
                 show_progress_bar=False,
             ).float()
             # Only now: in bfloat16 lengths would be off by a few thousandths.
-            vectors /= vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
+            vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
             if found is None:
                 found = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
             found[batch] = vectors.cpu().numpy()
