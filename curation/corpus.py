@@ -26,6 +26,7 @@ import psutil
 import pyarrow as pa
 
 from curation.migrations import MIGRATIONS
+from curation.readonly import check_statement, check_tree
 from curation.views import create_views
 from uniqa.errors import CorpusBusyError, CorpusWriteError, InputError, UsageError, nearest
 
@@ -117,7 +118,11 @@ class Corpus:
     def _prepare(self, write: bool) -> None:
         # Queries see the corpus and nothing else: no files, no attaching, no extensions.
         self._db.execute("SET enable_external_access = false")
+        self._db.execute("SET python_enable_replacements = false")
+        self._db.execute("SET autoinstall_known_extensions = false")
+        self._db.execute("SET autoload_known_extensions = false")
         self._db.execute("SET preserve_insertion_order = true")
+        self._db.execute("SET lock_configuration = true")
         tables = {row[0] for row in self._db.execute("SHOW TABLES").fetchall()}
         if tables and "migrations" not in tables:
             raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")
@@ -221,11 +226,9 @@ class Corpus:
         import duckdb
 
         try:
-            statements = duckdb.extract_statements(query)
+            self._check_reads(query)
         except duckdb.Error as error:
             raise UsageError(f"the query does not parse: {_reason(error)}") from error
-        if len(statements) != 1:
-            raise UsageError(f"write one query, not {len(statements)}")
         try:
             result = self._db.sql(query)
             if result is None:
@@ -233,6 +236,23 @@ class Corpus:
             return _distinct_names(result.to_arrow_table())
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
+
+    def _check_reads(self, query: str) -> None:
+        """Raise UsageError unless the query is one statement that only reads the corpus."""
+        import duckdb
+
+        statements = duckdb.extract_statements(query)
+        if len(statements) != 1:
+            raise UsageError(f"write one query, not {len(statements)}")
+        try:
+            kind = statements[0].type.name
+        except ValueError:
+            kind = "that"  # a statement that DuckDB's own Python names do not have
+        check_statement(kind)
+        tree = json.loads(self.value("SELECT json_serialize_sql(?)", [query]))
+        if tree.get("error"):
+            raise UsageError(f"the query does not parse: {tree.get('error_message', '')}")
+        check_tree(tree, {row[0] for row in self.rows("SHOW TABLES")})
 
     def columns(self, view: str) -> list[str]:
         """The names of a table's or view's columns."""
@@ -253,11 +273,15 @@ class Corpus:
         if "select" in words:
             raise UsageError(f"{where}: a condition holds no subquery")
         hidden = ", ".join(sorted(VERDICT_COLUMNS))
+        query = (
+            f"SELECT count(*) FROM (SELECT * EXCLUDE ({hidden}) FROM corpus LIMIT 0) "
+            f"WHERE ({condition})"
+        )
         try:
-            self._db.execute(
-                f"SELECT count(*) FROM (SELECT * EXCLUDE ({hidden}) FROM corpus LIMIT 0) "
-                f"WHERE ({condition})"
-            ).fetchall()
+            self._check_reads(query)
+            self._db.execute(query).fetchall()
+        except UsageError as error:
+            raise UsageError(f"{where}: the condition '{condition}': {error}") from error
         except duckdb.Error as error:
             raise UsageError(
                 f"{where}: the condition '{condition}' fails: {_reason(error)}"
