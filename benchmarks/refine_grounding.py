@@ -131,7 +131,9 @@ def draw(photos: int, seed: int, half: int) -> list[Job]:
         severity = 2 + number // 2 // len(KINDS) % 4
         tint_seed = rng.randrange(1 << 30)
         jobs.append(
-            _job(rng, said, rng.randrange(photos), kind, severity, tint_seed, planted=number % 2 == 1)
+            _job(
+                rng, said, rng.randrange(photos), kind, severity, tint_seed, planted=number % 2 == 1
+            )
         )
     return jobs
 
@@ -209,8 +211,8 @@ def report(jobs: Sequence[Job], found: Sequence[Measurements], show: int) -> str
             right_words += any(f.claim.start in span or f.claim.end - 1 in span for f in against)
         if bool(against) != bool(job.planted):
             named = "; ".join(
-                f"{f.claim.property} {'' if f.claim.present else 'not '}there: "
-                f"'{f.claim.text}' {f.what} {f.measured:.3g}, {f.verdict}"
+                f"{f.claim.what} {'' if f.claim.present else 'not '}there: "
+                f"'{f.claim.text}' {f.scale} {f.measured:.3g}, {f.verdict}"
                 for f in (against or grounding.findings)
             )
             sort = f"missed [{job.planted}]" if job.planted else "false alarm"

@@ -35,29 +35,42 @@ FAULT_NOUNS: dict[str, tuple[str, ...]] = {
         square blocking, pixel block, blocking pattern, block edge, block boundary, 8x8 block
     """),
     "banding": _phrases("banding, posterisation, posterization, colour banding, tonal stairs"),
-    "underexposed": _phrases("underexposure, under exposure, lack of light, lack of exposure"),
-    "overexposed": _phrases("overexposure, over exposure, excess light, excess brightness"),
+    "underexposed": _phrases("""
+        underexposure, under exposure, lack of light, lack of exposure, insufficient exposure,
+        exposure deficit, exposure shortage, missing exposure, starved exposure, underlighting,
+        missing brightness
+    """),
+    "overexposed": _phrases("""
+        overexposure, over exposure, excess light, excess brightness, excessive exposure,
+        surplus exposure, exposure overshoot, overlighting, burnt out brightness
+    """),
     "highlights": _phrases("""
         blown highlight, clipped highlight, burnt highlight, burnt out highlight,
         blown out highlight, burned highlight, highlight clipping, blown white, clipped white,
-        burnt out area, blown out area, loss of highlight detail, bleached highlight
+        burnt out white, scorched white, burnt out area, blown out area, loss of highlight detail,
+        bleached highlight
     """),
     "shadows": _phrases("""
         crushed black, crushed shadow, blocked shadow, blocked up shadow, clipped shadow,
         clipped black, shadow clipping
     """),
-    "flat": _phrases("flatness, tonal flatness, contrast loss, loss of contrast, veil, haze"),
+    "dark": _phrases("darkness, gloom, murk, murkiness, dimness, blackness, excess darkness"),
+    "flat": _phrases("""
+        flatness, tonal flatness, contrast loss, loss of contrast, veil, haze, veiled contrast,
+        missing contrast, missing punch, milky haze, tone flatness
+    """),
     "pale": _phrases("""
         desaturation, colour loss, loss of colour, faded colour, drained colour, washed out colour,
-        undersaturation
+        undersaturation, bleached colour, greyed colour, missing saturation, colour shortage, fading
     """),
     "vivid": _phrases("""
         oversaturation, over saturation, excessive saturation, garish colour, overcooked colour,
-        exaggerated saturation
+        exaggerated saturation, neon colour, loud colour, pushed saturation, glaring colour,
+        colour overload, colour excess
     """),
     "cast": _phrases("""
         cast, colour cast, tint, tinge, colour shift, discolouration, colour imbalance,
-        colour tint, white balance error, tinting
+        colour tint, white balance error, tinting, skewed white balance, colour drift, toning
     """),
 }
 """Property → nouns that name it: that they are mentioned says that it is there."""
@@ -96,7 +109,7 @@ LOW = frozenset(
     terrible awful horrible subpar lousy feeble minimal soft wiped suffers suffer thin short
     inaccurate wrong incorrect unbalanced skewed lose loses losing nonexistent absent sparse crude
     smoothed washed compromised degraded below lackluster lacklustre scarce unresolved ruined
-    destroyed bleed blend blends bare
+    destroyed bare
     """.split()
 )
 HIGH = frozenset(
@@ -106,10 +119,14 @@ HIGH = frozenset(
     resolved amazing brilliant exceptional superior fabulous clean correct right
     proper well beautiful ample abundant abundance wealth full lovely pronounced nice stunning
     razor tack nailed precise pin exact ideal striking solid defined distinct discernible
-    faithful balanced neutral true natural optimal appropriate judged visible vigorous firm harsh
+    faithful balanced neutral true natural optimal appropriate judged vigorous firm harsh
     steep punchy bold high sharply clearly wonderfully beautifully extensive broad deep
     """.split()
 )
+WIDTH = frozenset("wide broad extensive harsh steep deep full".split())
+"""Amounts that only contrast can have: an edge that is wide is not a sharp one."""
+HIDING = frozenset("hides hide hidden swallows swallow eats eaten obscures suffers suffer".split())
+"""What a noun does to others when it stands before the word, and suffers when behind it."""
 MEDIUM = frozenset(
     """
     moderate acceptable fair average adequate reasonable ordinary decent medium okay ok standard
@@ -124,10 +141,14 @@ EXCESS = frozenset(
 FAULT_ABSENT = frozenset(
     """
     absent none no zero invisible undetectable imperceptible negligible minimal controlled
-    suppressed insignificant unnoticeable eliminated removed low missing reduced avoided handled
-    nonexistent
+    suppressed insignificant below unnoticeable eliminated removed low missing reduced avoided
+    handled nonexistent
     """.split()
 )
+HEAVY = frozenset(
+    "strong heavy severe excessive obvious significant major much extreme pronounced serious".split()
+)
+"""What is denied of a fault together with one of these may still be there a little."""
 FAULT_MILD = frozenset(
     """
     slight slightly mild mildly faint faintly bit touch hint trace traces minor subtle some light
@@ -136,10 +157,10 @@ FAULT_MILD = frozenset(
 )
 STRONG = frozenset(
     """
-    very extremely highly heavily severely strongly totally completely utterly far way much badly so
+    very extremely highly heavily severely strongly totally completely utterly far way much badly
     really terribly incredibly hopelessly pronounced heavy severe strong excessive excessively
     extreme lot lots massive massively intense obvious obviously tack razor perfectly excellent
-    perfect entirely absolutely pin crystal deeply deep huge enormous amount ruined ruins ruin
+    perfect entirely absolutely pin crystal deeply huge enormous amount ruined ruins ruin
     destroyed overly too dramatically drastically superb outstanding exceptional exceptionally
     remarkable remarkably wonderfully beautifully considerable considerably thoroughly coarse
     hell awfully horribly outright spot everywhere ugly brutal
@@ -149,9 +170,9 @@ MILD = frozenset(
     """
     slightly bit little somewhat touch tad mildly rather fairly relatively quite almost nearly
     mostly reasonably hint trace minor slight mild faint subtle barely generally overall
-    partly partially moderately acceptably kinda perfectly entirely
+    partly partially moderately acceptably kinda muted subdued perfectly entirely
     """.split()
-) - {"perfectly", "entirely", "overall", "generally", "quite", "rather", "barely"}
+) - {"perfectly", "entirely", "overall", "generally", "quite", "barely"}
 
 FAULT_WORDS: dict[str, tuple[str, ...]] = {
     "blur": _phrases("""
@@ -162,7 +183,7 @@ FAULT_WORDS: dict[str, tuple[str, ...]] = {
     """),
     "noise": _phrases("noisy, grainy, speckled, gritty, mottled, sandy"),
     "compression": _phrases("""
-        pixelated, pixellated, blocky, over compressed, overcompressed, compressed, jpegged,
+        pixelated, pixellated, blocky, over compressed, overcompressed, jpegged,
         artefacted, compression damaged, low jpeg quality
     """),
     "banding": _phrases("posterised, posterized, banded"),
@@ -175,6 +196,7 @@ FAULT_WORDS: dict[str, tuple[str, ...]] = {
         overexposed, over exposed, blown out, burnt out, burned out, too much light, exposed too
         much, over lit, overlit, bleached
     """),
+    "bright": _phrases("flooded with light, bathed in light, brightly lit"),
     "highlights": _phrases("""
         highlight blown, highlight clipped, highlight are blown, highlight are clipped,
         highlight are burnt out, highlight are blown out, highlight are burned out,
@@ -182,8 +204,8 @@ FAULT_WORDS: dict[str, tuple[str, ...]] = {
         highlight are lost, highlight are fully clipped, highlight are completely clipped
     """),
     "flat": _phrases("""
-        low contrast, contrastless, veiled, milky, lifeless tone, tone sit close together, hazy,
-        weak contrast, flat tonality, flat tone, flat look, looks flat, look flat, dull veil
+        low contrast, contrastless, lifeless tone, tone sit close together,
+        weak contrast, flat tonality, flat tone, flat look, dull veil
     """),
     "pale": _phrases("""
         desaturated, undersaturated, under saturated, colourless, low saturation, faded colour,
@@ -216,8 +238,14 @@ SOUND_WORDS: dict[str, tuple[str, ...]] = {
         in sharp focus, crisply, pin point sharp, cleanly drawn, hi res, richly detailed
     """),
     "noise": _phrases("noiseless, grainless"),
-    "compression": _phrases("uncompressed, artefactless"),
-    "flat": _phrases("contrasty, punchy, high contrast"),
+    "compression": _phrases("""
+        uncompressed, artefactless, compression leaves no, compression has left no,
+        compression left no
+    """),
+    "flat": _phrases("""
+        contrasty, punchy, high contrast, deep black, rich black, true black, brilliant white,
+        bright white, from black to white
+    """),
     "pale": _phrases("""
         colourful, saturated, well saturated, highly saturated, vivid, vibrant, vividly coloured,
         burst of colour, bursts with colour, colour pop, riot of colour, vibrantly coloured
@@ -235,16 +263,17 @@ SOUND_WORDS: dict[str, tuple[str, ...]] = {
 # said of: property, polarity (+1 it is there), and the nouns besides the photo itself.
 _TONES = "tone tonality midtone"
 _COLOURS = "colour hue palette colouring"
-_TEXTURES = "edge contour outline detail texture structure line feature transition focus"
+_TEXTURES = "edge contour outline detail texture structure line feature focus"
 OF_A_PHOTO: tuple[tuple[str, str, int, str], ...] = (
     ("dark dim murky gloomy darkish dusky pitch", "dark", 1, "lighting exposure"),
-    ("bright airy glaring", "bright", 1, "lighting exposure"),
+    ("bright airy", "bright", 1, "lighting exposure"),
     ("soft", "blur", 1, _TEXTURES),
     ("clear", "blur", -1, _TEXTURES),
+    ("compressed", "compression", 1, "file"),
     ("mush", "blur", 1, _TEXTURES),
-    ("flat", "flat", 1, f"{_TONES} contrast"),
+    ("flat veiled hazy", "flat", 1, f"{_TONES} contrast"),
     ("clean", "noise", -1, ""),
-    ("clean silky spotless smooth", "noise", -1, "=surface area"),
+    ("clean silky spotless", "noise", -1, "=surface area"),
     ("rough restless", "noise", 1, "=surface area"),
     ("pale muted faded drained dull washed subdued lifeless greyish weak absent feeble", "pale",
      1, f"={_COLOURS}"),
@@ -252,6 +281,8 @@ OF_A_PHOTO: tuple[tuple[str, str, int, str], ...] = (
     ("rich lively intense brilliant strong bright bold deep fresh beautiful lush brilliantly",
      "pale", -1, f"={_COLOURS}"),
     ("neutral accurate", "cast", -1, f"={_COLOURS} white grey whitebalance"),
+    ("blown clipped burnt burned", "highlights", 1, "=highlight white cloud"),
+    ("crushed clipped", "shadows", 1, "=shadow black"),
     ("overdone artificial neon unnatural loud glaring", "vivid", 1, f"={_COLOURS}"),
 )  # fmt: skip
 """`=` before the nouns: only of these, and not of the photo as a whole."""
@@ -259,18 +290,23 @@ OF_A_PHOTO: tuple[tuple[str, str, int, str], ...] = (
 PHOTO_NOUNS = frozenset(
     """
     image photo picture photograph shot frame pic capture snapshot photography it this everything
-    all whole overall result rendering scene one piece entire exposure view file composition
-    snap impression look appearance feel thing entirety work
+    all whole overall result rendering scene entire exposure view
+    snap impression look appearance entirety
     """.split()
 )
 SURFACES = frozenset("surface area sky region gradient tone shadow background".split())
 FINE_THINGS = frozenset(
     """
     edge contour outline detail texture structure line feature transition object colour tone
-    element surface area thing highlight shadow white black pixel
+    element surface area thing highlight shadow white black pixel hue palette tonality
     """.split()
 )
 """What is everywhere in a photo: said of these, a thing is said of the photo."""
+
+NAMED = frozenset(
+    "tone colour hue cast tint palette balance light tonality black white contrast look".split()
+)
+"""A phrase that ends so names what it is said of."""
 
 # Depth of field and movement that is meant: blur there is no fault, and sharpness no claim.
 BACKGROUND = frozenset(
@@ -292,6 +328,19 @@ PLACES = frozenset(
     """.split()
 )
 
+VISIBLE = frozenset(
+    "visible present there made discernible recognisable seen noticeable found".split()
+)
+"""What is not so is not there."""
+
+BETWEEN = frozenset(
+    """
+    smooth calm flat plain even fine small digital photographic overall technical modern natural
+    outdoor indoor landscape portrait great good nice old whole entire single
+    """.split()
+)
+"""Adjectives that may stand between another one and its noun."""
+
 COPULAS = frozenset(
     """
     is are was were be been being looks look seems seem appears appear remains remain stays stay
@@ -309,7 +358,7 @@ NEARLY = frozenset("hardly barely scarcely little few next almost minimal".split
 DESIRES = frozenset(
     """
     could should would needs need needed wish want wants benefit benefits improve improved improves
-    prefer like help helps try increase raise boost add 'd
+    prefer try increase raise boost add 'd
     """.split()
 )
 MORE: dict[str, tuple[str, ...]] = {
@@ -343,7 +392,9 @@ OTHER_SENSES = _phrases("""
     sharp drop, noise reduction software, grain of salt, grain of the wood, wood grain,
     grain of wood, block of flat, bright idea, bright future, bright side of life, soft light,
     soft lighting, softly lit, soft colour, soft tone, soft pastel, soft spot, soft drink,
-    in the dark about, light and shadow, focus of the, focus on the, focus of this, focus is on,
+    in the dark about, light and shadow, light and dark, dark to light, light to dark,
+    bright and dark, dark and light, dark and bright, focus of the, focus on the,
+    focus of this, focus is on,
     focuses on, main focus, the focus of, point of focus, focal point, no doubt, not only,
     not just, not to mention, no wonder, no matter, not sure, black and white striped,
     in black and white stripe, black and white cat, black and white dog, black and white cow,
@@ -356,6 +407,7 @@ OTHER_SENSES = _phrases("""
     white balance card, in detail, attention to detail, detail shot, white light, white dress,
     soft background, bright red, bright blue, bright green, bright yellow, bright orange,
     bright pink, dark blue, dark green, dark red, dark brown, light blue, light green,
+    selective desaturation, selective colour, selective focus, blocking the, blocks the,
     natural light, golden hour, street light, traffic light, splash of colour,
     noise pollution, block of, building block, city block, warm smile, warm welcome, soft skin
 """)

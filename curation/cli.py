@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from curation.cli_options import DEFAULT_CORPUS, JsonOption
+from curation.export_cli import export
 from curation.generate_cli import generate
 from curation.import_cli import import_command
 from curation.prompts_cli import app as prompts_app
 from curation.refine_cli import refine
+from curation.sql_cli import schema, sql
+from curation.status_cli import status
 from uniqa import __version__
 from uniqa.console import (
     print_json,
-    print_rows,
     print_table,
     run,
     say,
@@ -38,6 +38,10 @@ app = typer.Typer(
 app.command()(generate)
 app.command("import")(import_command)
 app.command()(refine)
+app.command()(sql)
+app.command()(schema)
+app.command()(status)
+app.command()(export)
 app.add_typer(prompts_app, name="prompts")
 
 CorpusOption = Annotated[
@@ -133,62 +137,6 @@ def filter_command(
         say(f"{output}: {sum(rows.values()):,} images ({counts}); provenance in {provenance}")
         if not filtered.kept:
             warn("the manifest holds no caption at all")
-
-
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT over the corpus's tables and views.")],
-    corpus: CorpusOption = DEFAULT_CORPUS,
-    as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    limit: Annotated[
-        int, typer.Option(min=0, help="Rows shown in the table; 0 shows all. No limit on files.")
-    ] = 50,
-) -> None:
-    """Ask the corpus in SQL, read-only: nothing can be written, attached, copied or read beside."""
-    from curation.corpus import Corpus
-
-    if as_json and as_csv:
-        raise UsageError("--json and --csv exclude one another")
-    with Corpus(corpus) as store:
-        result = store.ask(query)
-    if as_json:
-        print_json(result.to_pylist())
-        return
-    rows = [list(row.values()) for row in result.to_pylist()] if result.num_columns else []
-    if as_csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(result.column_names)
-        writer.writerows(rows)
-        return
-    import pyarrow.types as kinds
-
-    numbers = [
-        field.name
-        for field in result.schema
-        if kinds.is_integer(field.type) or kinds.is_floating(field.type)
-    ]
-    shown = rows[:limit] if limit else rows
-    print_rows(result.column_names, shown, right=numbers)
-    if len(shown) < len(rows):
-        say(f"{len(shown):,} of {len(rows):,} rows shown; --limit 0 shows all")
-
-
-@app.command()
-def status(corpus: CorpusOption = DEFAULT_CORPUS, as_json: JsonOption = False) -> None:
-    """What is in a corpus, what failed, what the last filter dropped, what to do next."""
-    from curation.corpus import Corpus
-    from curation.status import read_status
-
-    with Corpus(corpus) as store:
-        state = read_status(store)
-    if as_json:
-        print_json(state.as_dict())
-        return
-    for title, columns, rows, right in state.tables():
-        if rows:
-            print_table(title, columns, rows, right=right)
-    say(f"Next: {state.next_step(corpus)}")
 
 
 @app.command()

@@ -26,6 +26,7 @@ from curation.preflight import PROBE_PHOTOS, Probe, probe
 from curation.prompts import PromptLibrary
 from curation.ratings import known_splits
 from curation.showing import Display
+from curation.snapshot import Passing, Publisher
 from uniqa.console import people, say, warn
 from uniqa.errors import UsageError
 
@@ -210,11 +211,15 @@ def _all_models(
     run_id = corpus.begin_run("generate", config.seed, told)
     results: list[ModelResult] = []
     outcome = "failed"
+    publisher = Publisher(corpus, run_id)
     try:
-        for spec, engine in _pairs(config, engines):
-            results.append(_one_model(run, corpus, spec, engine, run_id, resumed, should_stop))
-            if should_stop():
-                break
+        with publisher:
+            for spec, engine in _pairs(config, engines):
+                results.append(
+                    _one_model(run, corpus, spec, engine, run_id, resumed, should_stop, publisher)
+                )
+                if should_stop():
+                    break
         outcome = "interrupted" if should_stop() else "done"
     except KeyboardInterrupt:
         outcome = "interrupted"
@@ -233,25 +238,33 @@ def _one_model(
     run_id: str,
     resumed: Sequence[str],
     should_stop: Callable[[], bool],
+    publisher: Publisher,
 ) -> ModelResult:
     config, paths = run.config, run.inputs.paths
     # Only now: the captions of a model before may serve this one as exemplars.
     shown = exemplars_of(
         corpus, config, run.library, run.shots(spec) if engine.listens else 0, run_id
     )
+    passing = Passing(engine.model, publisher)
     with Display(engine.model) as display:
+
+        def passed(captions: int, results: int) -> None:
+            display.advance(captions, results, generation)
+            passing.advance(captions, results)
+
         generation = Generation(
             corpus,
             engine,
             run.plan(spec, shown),
             run_id,
-            lambda captions, results: display.advance(captions, results, generation),
+            passed,
             should_stop,
             on_existing=config.on_existing,
             resumed=resumed,
             max_failure_rate=config.max_failure_rate,
         )
         display.expect(len(paths) * generation.per_photo)
+        passing.expect(len(paths) * generation.per_photo)
         engine.on_answered = display.answered
         try:
             generation.run(paths, config.workers)

@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from curation.migrations import MIGRATIONS
 from curation.readonly import check_statement, check_tree
+from curation.snapshot import remove_snapshot, snapshot_path
 from curation.views import create_views
 from uniqa.errors import CorpusBusyError, CorpusWriteError, InputError, UsageError, nearest
 
@@ -58,6 +59,16 @@ _HEADERS = 3 * 4096
 """Bytes of a DuckDB file without anything in it."""
 
 _LOCKED = "Could not set lock"
+
+_SETTINGS = (
+    ("enable_external_access", "false"),
+    ("python_enable_replacements", "false"),
+    ("autoinstall_known_extensions", "false"),
+    ("autoload_known_extensions", "false"),
+    ("allow_community_extensions", "false"),
+    ("preserve_insertion_order", "true"),
+    ("lock_configuration", "true"),
+)
 
 VERDICT_COLUMNS = frozenset(
     "kept dropped_by dropped_value dropped_threshold run_id created_at".split()
@@ -91,6 +102,9 @@ class Corpus:
     def __init__(self, path: Path, *, write: bool = False) -> None:
         """Open (with `write`, create or migrate) the corpus at `path`.
 
+        A reader of a corpus that another process writes gets the snapshot that this published,
+        if any; `snapshot` then says of when it is.
+
         Raises:
             InputError: there is no corpus at `path`, or it is no corpus.
             CorpusBusyError: another process has it open for writing.
@@ -107,7 +121,8 @@ class Corpus:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"cannot make the folder {path.parent} ({error})") from error
-        self._db = _connect(path, read_only=not write)
+        self.snapshot: datetime | None = None
+        self._db = self._open(write)
         try:
             self._prepare(write)
         except BaseException as error:
@@ -115,14 +130,33 @@ class Corpus:
             _raise_trouble(path, error)
             raise
 
+    def _open(self, write: bool) -> Any:
+        if write:
+            db = _connect(self.path, read_only=False)
+            # Whoever published it is gone; what follows would make it wrong.
+            remove_snapshot(self.path)
+            return db
+        try:
+            return _connect(self.path, read_only=True)
+        except CorpusBusyError as busy:
+            copy = snapshot_path(self.path)
+            try:
+                # Before opening: at worst it is then newer than it says.
+                taken = datetime.fromtimestamp(copy.stat().st_mtime).astimezone()
+                db = _connect(copy, read_only=True)
+            except (OSError, InputError):
+                # Taken away just now, then: the writer may have ended meanwhile.
+                with suppress(CorpusBusyError):
+                    return _connect(self.path, read_only=True)
+                raise busy from None
+            self.snapshot = taken
+            return db
+
     def _prepare(self, write: bool) -> None:
-        # Queries see the corpus and nothing else: no files, no attaching, no extensions.
-        self._db.execute("SET enable_external_access = false")
-        self._db.execute("SET python_enable_replacements = false")
-        self._db.execute("SET autoinstall_known_extensions = false")
-        self._db.execute("SET autoload_known_extensions = false")
-        self._db.execute("SET preserve_insertion_order = true")
-        self._db.execute("SET lock_configuration = true")
+        # Queries see the corpus and nothing else: no files, no attaching, no extensions, no
+        # variables of this program, and none of it to be switched on again.
+        for setting, value in _SETTINGS:
+            self._db.execute(f"SET {setting} = {value}")
         tables = {row[0] for row in self._db.execute("SHOW TABLES").fetchall()}
         if tables and "migrations" not in tables:
             raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")
@@ -241,6 +275,10 @@ class Corpus:
         """Raise UsageError unless the query is one statement that only reads the corpus."""
         import duckdb
 
+        # What EXPLAIN ANALYZE explains is also run.
+        explained = re.match(r"\s*explain\s+(analyze\s+)?(?!\s)", query, re.IGNORECASE)
+        if explained:
+            query = query[explained.end() :]
         statements = duckdb.extract_statements(query)
         if len(statements) != 1:
             raise UsageError(f"write one query, not {len(statements)}")
@@ -425,6 +463,17 @@ class Corpus:
                 f"UPDATE failures SET resolved = true, permanent = false "
                 f"WHERE failure_id IN (SELECT id FROM {name})"
             )
+
+    def note_progress(self, run_id: str, progress: Mapping[str, Any]) -> None:
+        """Store how far a run is; `finish_run` puts its counts in the place of that."""
+        self._db.execute(
+            "UPDATE runs SET counts = ? WHERE run_id = ?",
+            [json.dumps({"progress": progress}, default=str), run_id],
+        )
+
+    def checkpoint(self) -> None:
+        """Fold DuckDB's log into the file, so that the file alone is the whole corpus."""
+        self._db.execute("CHECKPOINT")
 
     @contextmanager
     def _registered(self, data: pa.Table) -> Iterator[str]:

@@ -89,7 +89,7 @@ def best_first(scores: NDArray[np.floating[Any]], ids: Sequence[str] | NDArray[A
         raise ValueError(f"{len(values)} scores, but {len(ids)} ids")
     if np.isnan(values).any():
         raise ValueError(f"caption {ids[int(np.isnan(values).argmax())]} has no score to rank by")
-    return np.lexsort((np.asarray(ids, dtype=np.str_), -values))
+    return np.asarray(np.lexsort((np.asarray(ids, dtype=np.str_), -values)), dtype=np.int64)
 
 
 def find_duplicates(
@@ -150,9 +150,7 @@ def find_duplicates(
     nearest = np.full(len(nodes), np.nan, dtype=np.float32)
     reach = threshold if semantic else 2.0
     if node_group is not None:
-        leader, nearest = within_groups(
-            vectors, rows[nodes], node_group, reach, pairs, on_progress
-        )
+        leader, nearest = within_groups(vectors, rows[nodes], node_group, reach, pairs, on_progress)
     elif semantic:
         leader = leaders(sketch(vectors, rows[nodes]), threshold, pairs, on_progress)
     else:
@@ -173,7 +171,8 @@ def images_per_cluster(
         return np.empty(0, dtype=np.int64)
     cluster = np.where(duplicates.survivors, np.arange(len(codes)), duplicates.of)
     seen = np.unique(cluster * (codes.max() + 1) + codes)
-    return np.bincount(seen // (codes.max() + 1), minlength=len(codes))[cluster]
+    counts = np.bincount(seen // (codes.max() + 1), minlength=len(codes))
+    return np.asarray(counts[cluster], dtype=np.int64)
 
 
 def _checked(

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from curation.claims import Claim, claims
 from curation.claim_words import TINTS
+from curation.claims import Claim, claims
 from curation.measuring.measure import Measurements, fault_severities
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -24,15 +24,17 @@ class Scale:
     """How a property is measured, rising the more there is of it, and what the values mean.
 
     Up to `none` nobody sees it, up to `absent` hardly anybody would say that it is there, from
-    `present` on hardly anybody that it is not, from `strong` on it is strong.
+    `present` on hardly anybody that it is not, from `strong` on it is strong. Where the measurement
+    is `sharp`, strong words are held to the middle between `absent` and `present`.
     """
 
-    what: str
+    name: str
     measure: Callable[[Measurements], float]
     none: float
     absent: float
     present: float
     strong: float
+    sharp: bool = True
 
 
 def _misexposure(m: Measurements) -> float:
@@ -43,62 +45,66 @@ def _misexposure(m: Measurements) -> float:
 _NEVER = -math.inf
 
 # Set on 40 photos of BSDS500's first half, as they are and with every fault of
-# `curation.pocket.damage` at severities 1 to 5. Where nothing else is said, `absent` lies near the
-# 80th percentile of the photos as they are and `present` between their 95th and the 10th of
-# severity 2 to 3; `none` and `strong` near the medians of the photos as they are and of severity 4.
+# `curation.pocket.damage` at severities 1 to 5. `absent` lies near the 80th percentile of the
+# photos as they are, `present` between their 95th and the 10th of severities 2 and 3, `none` and
+# `strong` near the medians of the photos as they are and of severity 4. Where the scene itself
+# says as much as the fault (colour, light), the bands are wider.
 SCALES: dict[str, Scale] = {
     "blur": Scale("focus", lambda m: m.focus, 0.62, 0.85, 1.05, 1.6),
     "noise": Scale("noise", lambda m: m.noise, 0.9, 1.9, 4.2, 8.0),
     "compression": Scale("blockiness", lambda m: m.blockiness, 0.03, 0.08, 0.25, 0.6),
     # Saving a photo again fills the gaps: their lack proves nothing.
-    "banding": Scale("banding", lambda m: m.banding, _NEVER, _NEVER, 0.08, 0.4),
+    "banding": Scale("banding", lambda m: m.banding, _NEVER, _NEVER, 0.08, 0.4, sharp=False),
     "underexposed": Scale(
         "underexposure", lambda m: fault_severities(m)["underexposure"], 0.05, 0.2, 0.42, 0.7
     ),
+    # Of a dark scene much can be too bright before the mean shows it.
     "overexposed": Scale(
-        "overexposure", lambda m: fault_severities(m)["overexposure"], 0.0, 0.03, 0.2, 0.5
+        "overexposure", lambda m: fault_severities(m)["overexposure"],
+        _NEVER, 0.0, 0.2, 0.5, sharp=False,
     ),
-    # Merely dark or bright is no fault, and a matter of the mean alone: a wide band.
-    "dark": Scale("darkness", lambda m: 1 - m.brightness, 0.4, 0.5, 0.72, 0.84),
-    "bright": Scale("brightness", lambda m: m.brightness, 0.25, 0.33, 0.58, 0.7),
+    # Merely dark or bright is a matter of the mean alone, and of taste.
+    "dark": Scale("darkness", lambda m: 1 - m.brightness, 0.4, 0.5, 0.72, 0.84, sharp=False),
+    "bright": Scale("brightness", lambda m: m.brightness, 0.25, 0.33, 0.58, 0.7, sharp=False),
     "misexposed": Scale("misexposure", _misexposure, 0.3, 0.5, 1.0, 1.8),
-    "highlights": Scale("highlights", lambda m: m.highlights, 0.0005, 0.003, 0.03, 0.12),
-    "shadows": Scale("shadows", lambda m: m.shadows, 0.0005, 0.003, 0.04, 0.15),
+    "highlights": Scale("highlights", lambda m: m.highlights, 0.0, 0.0005, 0.03, 0.12, sharp=False),
+    "shadows": Scale("shadows", lambda m: m.shadows, 0.0, 0.0005, 0.04, 0.15, sharp=False),
     "flat": Scale(
         "low contrast", lambda m: fault_severities(m)["low contrast"], 0.02, 0.15, 0.38, 0.65
     ),
-    # Chroma counts down: the less of it, the paler.
-    "pale": Scale("−saturation", lambda m: -m.saturation, -20.0, -13.0, -7.0, -3.5),
-    "grey": Scale("−saturation", lambda m: -m.saturation, -6.0, -4.0, -1.5, -1.0),
-    # One colour alone may be a strong one.
-    "toneless": Scale("−saturation", lambda m: -m.saturation, -16.0, -12.0, -3.0, -1.5),
-    "vivid": Scale("saturation", lambda m: m.saturation, 14.0, 24.0, 42.0, 55.0),
-    # Scenes without grey have casts of their own: nine in ten photos as they are stay below 13.
-    "cast": Scale("cast", lambda m: m.cast, 1.5, 4.0, 13.0, 20.0),
-    "warm": Scale("warmth", lambda m: m.warmth, -10.0, -5.0, 8.0, 20.0),
-    "cool": Scale("−warmth", lambda m: -m.warmth, -18.0, -10.0, 3.0, 12.0),
-}
+    # Chroma counts down: the less of it, the paler. Scenes without colour are pale by themselves.
+    "pale": Scale("−saturation", lambda m: -m.saturation, -24.0, -15.0, -7.0, -3.5, sharp=False),
+    "grey": Scale("−saturation", lambda m: -m.saturation, -6.0, -4.0, -1.5, -1.0, sharp=False),
+    # A single colour may be a strong one.
+    "toneless": Scale("−saturation", lambda m: -m.saturation, -16.0, -12.0, -3.0, -1.5, False),
+    "vivid": Scale("saturation", lambda m: m.saturation, 9.0, 15.0, 42.0, 55.0, sharp=False),
+    # Scenes without grey have casts of their own (nine in ten photos as they are stay below 13),
+    # and these hide others.
+    "cast": Scale("cast", lambda m: m.cast, 0.5, 2.0, 13.0, 20.0, sharp=False),
+    "warm": Scale("warmth", lambda m: m.warmth, -10.0, -5.0, 8.0, 20.0, sharp=False),
+    "cool": Scale("−warmth", lambda m: -m.warmth, -18.0, -10.0, 3.0, 12.0, sharp=False),
+}  # fmt: skip
 """Property → its scale."""
 
 PART_BLUR = Scale("sharpest edges", lambda m: m.sharpest_blur, 0.5, 0.65, 0.95, 1.4)
 """Something in the photo is sharp, or nothing is: all that can be held against a part of it."""
 
+# Degrees of hue between the tint that is named and the one that is measured.
 _NEAR_TINT, _FAR_TINT = 50.0, 100.0
-_TINTED = 6.0
-_TINT_NAMES = {"cyan": "cyan"}
+_TINTED = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One claim and what the measurements say of it.
 
-    `measured` is the value on the scale called `what`, and `threshold` the value that decided: that
-    from which (or up to which) the claim is contradicted or supported; None where undecided.
+    `measured` is the value on the scale called `scale`, `threshold` the value that decided: from
+    which (or up to which) the claim is contradicted or supported; None where undecided.
     """
 
     claim: Claim
     verdict: str
-    what: str
+    scale: str
     measured: float
     threshold: float | None
 
@@ -106,14 +112,14 @@ class Finding:
         """Plain values, for tables and JSON."""
         return {
             "aspect": self.claim.aspect,
-            "property": self.claim.property,
+            "property": self.claim.what,
             "present": self.claim.present,
             "strength": self.claim.strength,
             "start": self.claim.start,
             "end": self.claim.end,
             "text": self.claim.text,
             "verdict": self.verdict,
-            "what": self.what,
+            "scale": self.scale,
             "measured": round(self.measured, 4),
             "threshold": self.threshold,
         }
@@ -158,11 +164,11 @@ def judge(found: tuple[Claim, ...], m: Measurements) -> Grounding:
 
 
 def _judged(claim: Claim, m: Measurements) -> Finding:
-    scale = SCALES[claim.property]
+    scale = SCALES[claim.what]
     if claim.part:
-        if claim.property != "blur" or claim.present:
+        if claim.what != "blur" or claim.present:
             # A part may well be what the whole is not.
-            return Finding(claim, UNDECIDED, scale.what, scale.measure(m), None)
+            return Finding(claim, UNDECIDED, scale.name, scale.measure(m), None)
         scale = PART_BLUR
     value = scale.measure(m)
     against, speaks_for = _bounds(claim, scale)
@@ -179,22 +185,22 @@ def _judged(claim: Claim, m: Measurements) -> Finding:
         verdict, threshold = SUPPORTED, speaks_for
     if claim.tint:
         verdict, threshold = _tinted(claim.tint, m, verdict, threshold)
-    return Finding(claim, verdict, scale.what, value, threshold)
+    return Finding(claim, verdict, scale.name, value, threshold)
 
 
 def _bounds(claim: Claim, scale: Scale) -> tuple[float, float]:
     """The values that contradict and support a claim: strong words dare more, mild ones less."""
-    middle = (scale.absent + scale.present) / 2 if scale.absent > _NEVER else _NEVER
+    middle = (scale.absent + scale.present) / 2
     if claim.present:
         return {
             "mild": (scale.none, scale.absent),
             "plain": (scale.absent, scale.present),
-            "strong": (middle, scale.present),
+            "strong": (middle if scale.sharp else scale.absent, scale.present),
         }[claim.strength]
     return {
         "mild": (scale.strong, scale.present),
         "plain": (scale.present, scale.absent),
-        "strong": (middle, scale.absent),
+        "strong": (middle if scale.sharp else scale.present, scale.absent),
     }[claim.strength]
 
 
@@ -203,9 +209,11 @@ def _tinted(
 ) -> tuple[str, float | None]:
     """A cast of another colour than the one that is measured contradicts as well."""
     measured = TINTS.get(m.tint)
-    if measured is None or m.cast < _TINTED:
+    if verdict == CONTRADICTED or measured is None or m.cast < _TINTED:
         return (CONTRADICTED, threshold) if verdict == CONTRADICTED else (UNDECIDED, None)
     apart = abs((TINTS[tint] - measured + 180) % 360 - 180)
-    if apart >= _FAR_TINT:
-        return CONTRADICTED, _TINTED
-    return (SUPPORTED, _TINTED) if apart <= _NEAR_TINT else (UNDECIDED, None)
+    if apart <= _NEAR_TINT:
+        return SUPPORTED, _TINTED
+    # A weak cast of another colour may be the scene's own.
+    plain = SCALES["cast"].present
+    return (CONTRADICTED, plain) if apart >= _FAR_TINT and m.cast >= plain else (UNDECIDED, None)

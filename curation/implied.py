@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from curation.claims import claims
 from curation.tokens import Token, sentences, singular, tokens
-from uniqa.levels import LEVELS, level_of
+from uniqa.levels import level_of
 
 # Where a word stands on the unified scale when it is said of a photo. The five levels stand in the
 # middle of their bands.
@@ -26,7 +26,7 @@ _WORTH: dict[str, float] = {
         (0.3, "poor poorly weak subpar lacking unsatisfactory flawed amateurish boring dull"
               " uninteresting bland unappealing unattractive inadequate"),
         (0.45, "mediocre unremarkable passable lacklustre uninspiring"),
-        (0.5, "fair average acceptable ok okay moderate medium adequate ordinary middling"
+        (0.5, "fair average acceptable ok okay adequate ordinary middling"
               " reasonable satisfactory tolerable fairly usable so-so"),
         (0.6, "decent alright respectable competent"),
         (0.7, "good nice nicely well fine solid pleasing pleasant lovely attractive appealing"
@@ -42,18 +42,24 @@ _WORTH: dict[str, float] = {
     for word in words.split()
 }  # fmt: skip
 
-_OVERALL = frozenset(
+_VERDICT = frozenset(
     """
-    quality photo photograph picture image shot capture overall technically aesthetically standard
-    verdict rating impression looks beauty look result appeal pic rendition work it this visually
-    photography technique level execution aesthetic technical condition i call
+    quality verdict rating standard impression beauty look looks appeal level technical technically
+    aesthetic aesthetically
+    """.split()
+)
+_OVERALL = _VERDICT | frozenset(
+    """
+    photo photograph picture image shot capture overall result pic rendition work it this visually
+    photography technique execution condition i call
     """.split()
 )
 _ASPECTS = frozenset(
     """
     composition light lighting colour sharpness focus exposure contrast detail texture framing
     balance tone mood atmosphere perspective angle symmetry depth background clarity noise
-    arrangement palette harmony subject composed lit exposed framed idea saturation resolution
+    arrangement palette harmony rendering file subject composed lit exposed framed idea saturation
+    resolution
     """.split()
 )
 _NOT = frozenset("not no never nothing neither nor hardly lacks lack without isn't".split())
@@ -63,10 +69,15 @@ _MORE = frozenset(
 _LESS = frozenset(
     "slightly somewhat little bit rather fairly quite relatively mildly reasonably tad".split()
 )
+# Of anything but quality they say how much there is, not how good it is.
+_AMOUNTS = frozenset("low high well strong top fine fairly".split())
 _SENTENCE_BREAKS = frozenset(", but yet although though while whereas however despite".split())
 _SUPPOSED = frozenset("if unless would could should were whether".split())
 
-_WEIGHTS = {"overall": 4.0, "aspect": 1.0, "loose": 0.5, "claim": 1.0}
+_RANKS = ("verdict", "overall")
+_WEIGHTS = {"verdict": 1.0, "overall": 1.0, "aspect": 1.0, "loose": 0.5, "claim": 1.0}
+# A great deal of blur is no great photo.
+_NO_PRAISE = frozenset("deal amount many lot number part extent view while bit".split())
 _OF_CLAIM = {
     (True, "mild"): 0.45, (True, "plain"): 0.25, (True, "strong"): 0.1,
     (False, "mild"): 0.6, (False, "plain"): 0.75, (False, "strong"): 0.9,
@@ -103,20 +114,16 @@ class Implied:
 def imply(text: str) -> Implied:
     """The level that a text implies, with the parts that decided.
 
-    What is said of the photo as a whole decides if there is anything of the kind; else what is
-    said of its aspects and what it is claimed to suffer from, in equal parts.
+    A verdict on the quality or looks decides if there is one; else what the photo is called; else
+    what is said of its aspects and what it is claimed to suffer from, in equal parts.
     """
     cues = list(_evaluations(text))
-    if not any(cue.kind == "overall" for cue in cues):
-        taken = {place for cue in cues for place in range(cue.start, cue.end)}
-        for claim in claims(text):
-            if claim.property in _NEUTRAL or not taken.isdisjoint(range(claim.start, claim.end)):
-                continue
-            worth = _OF_CLAIM[claim.present, claim.strength]
-            weight = _WEIGHTS["claim"]
-            cues.append(Cue("claim", worth, weight, claim.start, claim.end, claim.text))
+    for kind in _RANKS:
+        if any(cue.kind == kind for cue in cues):
+            cues = [cue for cue in cues if cue.kind == kind]
+            break
     else:
-        cues = [cue for cue in cues if cue.kind == "overall"]
+        cues += _faults(text, cues)
     if not cues:
         return Implied(None, ())
     total = sum(cue.weight for cue in cues)
@@ -132,6 +139,15 @@ def agreement(implied: float | None, score: float | None) -> float | None:
     if implied is None or score is None:
         return None
     return round(1.0 - abs(implied - score), 4)
+
+
+def _faults(text: str, cues: list[Cue]) -> Iterator[Cue]:
+    """Claims that the evaluations do not cover already."""
+    taken = {place for cue in cues for place in range(cue.start, cue.end)}
+    for claim in claims(text):
+        if claim.what not in _NEUTRAL and taken.isdisjoint(range(claim.start, claim.end)):
+            worth = _OF_CLAIM[claim.present, claim.strength]
+            yield Cue("claim", worth, _WEIGHTS["claim"], claim.start, claim.end, claim.text)
 
 
 def _evaluations(text: str) -> Iterator[Cue]:
@@ -157,7 +173,7 @@ def _evaluation(text: str, sentence: list[Token], place: int, worth: float) -> C
     clause = words[first : last + 1]
     if _SUPPOSED & set(clause) and "call" not in clause and "rate" not in clause:
         return None
-    about = _about(words, place, first, last)
+    about = _about(words, place, last)
     if about is None:
         return None
     before = words[max(first, place - 4) : place]
@@ -176,24 +192,21 @@ def _evaluation(text: str, sentence: list[Token], place: int, worth: float) -> C
     return Cue(about, round(worth, 4), _WEIGHTS[about], begin, end, text[begin:end])
 
 
-def _about(words: list[str], place: int, first: int, last: int) -> str | None:
+def _about(words: list[str], place: int, last: int) -> str | None:
     """Whether a word judges the photo as a whole or an aspect of it; None if something else."""
     after = [singular(word) for word in words[place + 1 : min(last, place + 3) + 1]]
-    before = [singular(word) for word in words[max(first, place - 6) : place]]
+    if after and after[0] in _NO_PRAISE:
+        return None
+    if "technical" in words[place : min(last, place + 4) + 1]:
+        return "verdict"  # a poor picture in technical terms
     # The noun that it stands before says most: a good photo, poor lighting, low contrast.
-    for word in after:
-        if word in _ASPECTS:
-            return None if words[place] in ("low", "high", "well", "strong", "top") else "aspect"
-        if word in _OVERALL:
-            return "overall"
-    aspect = next((word for word in reversed(before) if word in _ASPECTS | _OVERALL), "")
-    if aspect in _ASPECTS:
-        return None if words[place] in ("low", "high", "strong", "top") else "aspect"
-    if words[place] in ("low", "high", "well", "strong", "top", "fine", "fairly"):
-        return None if aspect != "quality" else "overall"
-    if aspect:
-        return "overall"
-    return "loose"
-
-
-__all__ = ["LEVELS", "Cue", "Implied", "agreement", "imply"]
+    before = [singular(word) for word in words[max(0, place - 8) : place]]
+    nouns = [word for word in (*after, *reversed(before)) if word in _ASPECTS | _OVERALL]
+    noun = nouns[0] if nouns else ""
+    if words[place] in _AMOUNTS:
+        return "verdict" if noun == "quality" else None
+    if noun in _ASPECTS:
+        return "aspect"
+    if not noun:
+        return "loose"
+    return "verdict" if noun in _VERDICT else "overall"

@@ -15,7 +15,10 @@ from uniqa.errors import UniqaError
 
 def import_command(
     table: Annotated[
-        Path, typer.Argument(help="CSV, TSV, JSON lines (also gzipped) or Parquet, a row per text.")
+        Path,
+        typer.Argument(
+            help="CSV, TSV, JSON lines (also gzipped), Parquet or a JSON list, a row per text."
+        ),
     ],
     kind: Annotated[
         str, typer.Option(help="comment: people wrote them; caption: another program's model.")

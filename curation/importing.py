@@ -20,6 +20,7 @@ import pandas as pd
 from curation import rows
 from curation.corpus import Corpus, now
 from curation.images import ImageStep, Prepared
+from curation.text_lists import read_lists
 from uniqa.containers import stamp
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS
@@ -29,7 +30,7 @@ from uniqa.ratings import NAMES, read_frame, resolve_images
 KINDS = ("comment", "caption")
 """What people write; what models write."""
 
-TEXT_NAMES = "comment caption text description prompt sentence review".split()
+TEXT_NAMES = "comment caption text description prompt sentence review title txt".split()
 
 _PHOTOS, _TEXTS = 128, 20_000
 
@@ -78,7 +79,7 @@ def read_texts(
     """Read a table with one text per row.
 
     Args:
-        path: .csv, .tsv, .jsonl (also gzipped) or .parquet.
+        path: .csv, .tsv, .jsonl (also gzipped), .parquet, or a .json list (`curation.text_lists`).
         kind: one of `KINDS`.
         image_column, text_column: names; guessed, and said, when not given.
         images_root: folder that image names are relative to; guessed when not given.
@@ -94,7 +95,7 @@ def read_texts(
     if kind not in KINDS:
         raise UsageError(f"--kind does not know '{kind}'", nearest(kind, KINDS))
     guessed: list[str] = []
-    raw = read_frame(path)
+    raw = read_lists(path) if path.suffix == ".json" else read_frame(path)
     if raw.empty:
         raise InputError(f"{path} has no rows")
     name = _column(path, raw, "image", image_column, NAMES["image"], guessed)

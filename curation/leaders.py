@@ -20,7 +20,7 @@ from curation.hardware import cores
 from curation.sketch import Indices, Sketch
 
 _FIRST, _LARGEST = 1024, 16_384
-_ROWS, _COLUMNS = 1024, 4096
+_ROWS, _COLUMNS = 1024, 2048
 _MOST_PAIRS = 20_000_000
 
 Pairs = NDArray[np.int64]
@@ -139,6 +139,8 @@ def _first_hits(
         found = np.full(len(columns), -1, dtype=np.int64)
         for row in range(0, len(survivors), _ROWS):
             open_ = np.flatnonzero(found < 0)
+            if not len(open_):
+                break
             part = survivors[row : row + _ROWS]
             rows, hit = sketched.similar(part, columns[open_], threshold)
             # Written from the worst-ranked up, so that the best-ranked stands.

@@ -44,9 +44,7 @@ def measure_photo(photo: Photo) -> Measurements:
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     shrunk = Image.fromarray(photo.pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     seen = measure(np.asarray(shrunk, dtype=np.uint8))
-    return replace(
-        seen, width=photo.width, height=photo.height, blockiness=whole.blockiness
-    )
+    return replace(seen, width=photo.width, height=photo.height, blockiness=whole.blockiness)
 
 
 def measure_all(

@@ -177,7 +177,7 @@ def m004_signals(db: Any) -> None:
     """Signals of words alone, of the photo and of the whole corpus; what a group is worth."""
     db.execute("DROP VIEW image_summary; DROP VIEW corpus;")
     for column in (
-        "problems INTEGER", "problem_list VARCHAR", "informativeness FLOAT",
+        "problems INTEGER", "problem_list VARCHAR", "opener FLOAT", "informativeness FLOAT",
         "repeats_kind VARCHAR", "repeats VARCHAR", "images_alike INTEGER",
         "gain FLOAT", "gain_rank INTEGER", "meaning INTEGER",
         "ar FLOAT", "ir FLOAT", "air FLOAT", "air_rank INTEGER",

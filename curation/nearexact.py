@@ -125,18 +125,15 @@ def _grams(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]
         hashes[: len(shifted)] = hashes[: len(shifted)] * _PRIME + shifted + np.uint64(1)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     counts = np.maximum(lengths - GRAM + 1, 1)
-    # A text shorter than a gram is hashed alone; beyond its end stands another text.
-    for short in np.flatnonzero(lengths < GRAM).tolist():
-        value = np.uint64(lengths[short])
-        for letter in letters[starts[short] : starts[short + 1]]:
-            value = value * _PRIME + letter + np.uint64(1)
-        if lengths[short]:
-            hashes[starts[short]] = value
     offsets = np.concatenate([[0], np.cumsum(counts)])
     where = np.arange(offsets[-1]) + np.repeat(starts[:-1] - offsets[:-1], counts)
-    if not len(hashes):
-        return np.zeros(offsets[-1], np.uint64), offsets.astype(np.uint64)
-    hashes = hashes[np.minimum(where, len(hashes) - 1)]
+    hashes = np.append(hashes, np.uint64(0))[np.minimum(where, len(hashes))]
+    # After the end of a text shorter than a gram stands another text: it is hashed alone.
+    for short in np.flatnonzero(lengths < GRAM).tolist():
+        value = int(lengths[short])
+        for letter in letters[starts[short] : starts[short + 1]].tolist():
+            value = value * int(_PRIME) + letter + 1
+        hashes[offsets[short]] = value % 2**64
     for factor in _MIX:
         hashes ^= hashes >> np.uint64(33)
         hashes *= factor

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +21,10 @@ from curation import refined_rows as tables
 from curation.corpus import Corpus
 from curation.dedup import Duplicates, best_first, find_duplicates, images_per_cluster
 from curation.distinct import Words, corpus_distinct, distinct
-from curation.diversity import corpus_diversity, diversity
+from curation.diversity import SAME_MEANING, corpus_diversity, corpus_meanings, diversity
 from curation.embed import Encoder, embed
 from curation.grouped import Captions
-from curation.hygiene import find_openers, opener
+from curation.hygiene import find_openers
 from curation.losses import Loss, losses
 from curation.purity import purities
 from curation.ranking import rank_scores
@@ -52,7 +53,7 @@ class Settings:
     """The encoder's stored name."""
     similarity: float = SAME
     """From here on, in [-1, 1], two captions of an image say the same."""
-    meaning: float = 0.8
+    meaning: float = SAME_MEANING
     """From here on, in [-1, 1], two captions of an image mean the same (semantic entropy)."""
     rank_by: str = "worth"
     """What decides who survives; see `curation.ranking`."""
@@ -81,6 +82,7 @@ class Refined:
     duplicates: dict[str, int]
     repeats: dict[str, int]
     problems: dict[str, int]
+    openers: int
     contradicted: int
     mean_similarity: float
     vendi: float
@@ -120,7 +122,8 @@ def refine(
     group = tables.codes(told["image_id"])
     starts = np.flatnonzero(np.diff(group, prepend=-1, append=group[-1] + 1 if len(group) else 0))
     captions = Captions(held.vectors, held.rows, starts)
-    problems = _with_openers(texts, told)
+    problems: list[list[str]] = told["problems"].to_pylist()
+    openers = _openers(texts, told)
     scores = rank_scores(told, tables.counts(problems), settings.rank_by)
     order = best_first(scores, told["caption_id"].to_numpy(zero_copy_only=False))
     own = find_duplicates(
@@ -144,11 +147,11 @@ def refine(
     )
     on_progress("diversity", len(texts), len(texts))
     worth = _losses(captions, words, told, settings, on_progress)
-    whole = _whole(captions, words)
+    whole = _whole(captions, words, settings)
     signals = tables.signals(
-        told, problems, order, own, everywhere, images_per_cluster(everywhere, group), diverse,
-        pure, encoder=settings.encoder, threshold=settings.similarity, ranked_by=settings.rank_by,
-        run_id=run_id,
+        told, problems, openers, order, own, everywhere, images_per_cluster(everywhere, group),
+        diverse, pure, encoder=settings.encoder, threshold=settings.similarity,
+        ranked_by=settings.rank_by, run_id=run_id,
     )  # fmt: skip
     images = tables.image_signals(told, captions, diverse, spoken, settings.encoder, run_id)
     _store(corpus, signals, images, whole, worth, settings.encoder, run_id)
@@ -163,6 +166,7 @@ def refine(
         duplicates=own.counts,
         repeats=_beyond_images(everywhere, group),
         problems=tables.by_name(problems),
+        openers=int((openers > 0).sum()),
         contradicted=int((signals["contradictions"].fill_null(0).to_numpy() > 0).sum()),
         mean_similarity=_mean(diverse.mean_similarity[several]),
         vendi=_mean(diverse.vendi[several]),
@@ -172,51 +176,58 @@ def refine(
     )
 
 
-def _with_openers(texts: list[str], told: pa.Table) -> list[list[str]]:
-    """Problems of every caption, boilerplate openers among them.
+def _openers(texts: list[str], told: pa.Table) -> NDArray[np.float64]:
+    """The share of its writer's texts that begin as each caption does; 0 if that is no boilerplate.
 
     A habit of one writer is looked for among its own texts, and people are many writers.
     """
-    problems: list[list[str]] = told["problems"].to_pylist()
+    shares = np.zeros(len(texts))
     writer = tables.codes(told["model"])
     for one in np.unique(writer):
-        own = np.flatnonzero(writer == one)
+        own = np.flatnonzero(writer == one).tolist()
         openers = find_openers(texts[index] for index in own)
-        if not openers.shares:
-            continue
-        for index in own:
-            if opener(texts[index], openers) is not None:
-                problems[index] = [*problems[index], "opener"]
-    return problems
+        if openers.shares:
+            shares[own] = [openers.share(texts[index]) for index in own]
+    return shares
 
 
 def _losses(
     captions: Captions, words: Words, told: pa.Table, settings: Settings, on_progress: Progress
 ) -> dict[str, list[Loss]]:
     found: dict[str, list[Loss]] = {}
-    cues = told["cue"].to_pylist()
-    for done, dimension in enumerate(DIMENSIONS):
-        values = told[dimension].to_pylist()
-        alike = None if dimension in {"cue", "template"} else cues
+    asked = [f"{task}/{cue}" for task, cue in zip(*map(_list(told), ("task", "cue")), strict=True)]
+    models = _list(told)("model")
+    for dimension in DIMENSIONS:
+        values = asked if dimension == "cue" else _list(told)(dimension)
         if len(set(values)) > 1:
+            # Drawn with equal questions, or equal models: their balance is not the group's merit.
+            alike = models if dimension in {"cue", "template"} else asked
             found[dimension] = losses(
                 captions, words, values, threshold=settings.meaning, alike=alike,
                 seed=settings.seed,
             )  # fmt: skip
-        on_progress("worth of groups", int(done >= 0), len(DIMENSIONS))
+        on_progress("worth of groups", 1, len(DIMENSIONS))
     return found
 
 
-def _whole(captions: Captions, words: Words) -> dict[str, float]:
+def _list(told: pa.Table) -> Callable[[str], list[Any]]:
+    return lambda column: told[column].to_pylist()
+
+
+def _whole(captions: Captions, words: Words, settings: Settings) -> dict[str, float]:
     """What is told of all captions together."""
     if not len(captions.rows):
         return {}
     together, said = corpus_diversity(captions), corpus_distinct(words, captions)
+    sampled = corpus_meanings(captions, settings.meaning, seed=settings.seed)
     return {
         "vendi": together.vendi,
         "mean_similarity": together.mean_similarity,
         "distinct_1": float(said.distinct_1[0]),
         "distinct_2": float(said.distinct_2[0]),
+        "sampled_captions": float(sampled.captions),
+        "sampled_meanings": float(sampled.meanings),
+        "sampled_semantic_entropy": sampled.semantic_entropy,
     }
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 REPEATS = ("exact", "near", "semantic")
 PRECISIONS = ("auto", "float32", "bfloat16")
-_SHOWN = ("vendi", "coverage", "said", "corpus_distinct_2")
+_LOST = ("Vendi of an image", "Vendi of the corpus", "distinct-2 of an image")
+_SHOWN = ("vendi", "corpus_vendi", "distinct_2")
 
 
 def refine(
@@ -169,6 +170,7 @@ def _print(result: Refined, similarity: float) -> None:
         ),
         ("captions that measurements contradict", f"{result.contradicted:,}"),
         *((f"problem: {name}", f"{count:,}") for name, count in result.problems.items()),
+        ("boilerplate openers", f"{result.openers:,}"),
         ("mean similarity within an image", f"{result.mean_similarity:.3f}"),
         ("mean Vendi score of an image", f"{result.vendi:.2f}"),
         *((f"{name.replace('_', ' ')} of the corpus", f"{value:.3f}")
@@ -184,9 +186,9 @@ def _print(result: Refined, similarity: float) -> None:
     if rows:
         print_table(
             "What the corpus would lose without each model, beyond being smaller",
-            ["model", "captions", "Vendi of an image", "covers", "says alone", "distinct-2"],
+            ["model", "captions", *_LOST],
             rows,
-            right=["captions", "Vendi of an image", "covers", "says alone", "distinct-2"],
+            right=["captions", *_LOST],
         )
         say(
             "Above 0: it says what the others do not. At or below 0: more captions of the others "

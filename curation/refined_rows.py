@@ -78,6 +78,7 @@ def distinct_texts(texts: Sequence[str], rows: NDArray[np.int64], count: int) ->
 def signals(
     told: pa.Table,
     problems: Sequence[Sequence[str]],
+    openers: NDArray[np.float64],
     order: NDArray[np.int64],
     own: Duplicates,
     everywhere: Duplicates,
@@ -101,6 +102,7 @@ def signals(
         "distinct_words": told["distinct_words"],
         "problems": pa.array(counts(problems), pa.int32()),
         "problem_list": pa.array([", ".join(one) for one in problems], pa.string()),
+        "opener": _floats(openers),
         "informativeness": told["informativeness"],
         "rank": pa.array(_ranks(order, codes(told["image_id"])), pa.int32()),
         "ranked_by": _same(ranked_by, count),

@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from curation.corpus import Corpus
+import psutil
+
+from curation.corpus import Corpus, now
+from curation.reading import snapshot_note
 
 Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run that writes the corpus just now, as its last snapshot tells it.
+
+    `alive` is None for a process of another machine; `passed` and `wanted` are captions of the
+    model at work, `rate` captions per second, `seconds_left` from now on; None where unknown.
+    """
+
+    run_id: str
+    command: str
+    pid: int
+    host: str
+    alive: bool | None
+    model: str
+    passed: int
+    wanted: int
+    rate: float | None
+    seconds_left: float | None
+
+    def told(self) -> str:
+        """For people."""
+        life = {True: "running", False: "gone", None: f"on {self.host}"}[self.alive]
+        parts = [f"{self.command} is {life} (process {self.pid})"]
+        if self.wanted:
+            share = self.passed / self.wanted
+            parts.append(f"{self.model}: {self.passed:,} of {self.wanted:,} captions ({share:.0%})")
+        if self.rate:
+            parts.append(f"{self.rate:,.1f}/s")
+        if self.seconds_left is not None:
+            parts.append(f"about {timedelta(seconds=round(self.seconds_left))} left for this model")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -27,6 +66,8 @@ class Status:
     reasons: list[Row]
     runs: list[Row]
     manifest: str
+    snapshot: str = ""
+    running: Running | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,6 +108,8 @@ class Status:
     def next_step(self, corpus: Path) -> str:
         """The command that comes next."""
         named = f" --corpus {corpus}"
+        if self.running is not None and self.running.alive is not False:
+            return f"wait for {self.running.command}, or watch: uniqa-curate status{named}"
         last = self.runs[0] if self.runs else ("", "", "")
         if last[1] == "generate" and last[2] in {"interrupted", "killed", "failed"}:
             return "repeat the generate command: its last run was " + str(last[2])
@@ -116,7 +159,38 @@ def read_status(corpus: Corpus) -> Status:
             "FROM runs ORDER BY started_at DESC LIMIT 5"
         ),
         manifest=manifest or "",
+        snapshot=snapshot_note(corpus),
+        running=_running(corpus),
     )
+
+
+def _running(corpus: Corpus) -> Running | None:
+    # Only in a snapshot: whoever can open the corpus itself knows that nobody writes it.
+    if corpus.snapshot is None:
+        return None
+    rows = corpus.rows(
+        "SELECT run_id, command, pid, host, counts FROM runs WHERE outcome = 'running' "
+        "ORDER BY started_at DESC LIMIT 1"
+    )
+    if not rows:
+        return None
+    run_id, command, pid, host, counts = rows[0]
+    progress = json.loads(counts or "{}").get("progress", {})
+    passed, wanted = int(progress.get("passed", 0)), int(progress.get("wanted", 0))
+    rate, left = _pace(progress, corpus.snapshot)
+    alive = psutil.pid_exists(pid) if host == platform.node() else None
+    model = str(progress.get("model", ""))
+    return Running(run_id, command, pid, host, alive, model, passed, wanted, rate, left)
+
+
+def _pace(progress: dict[str, Any], taken: datetime) -> tuple[float | None, float | None]:
+    seconds, answered = progress.get("seconds", 0), progress.get("answered", 0)
+    if not (seconds and answered):
+        return None, None
+    rate = answered / seconds
+    # What has been made since the snapshot is made, though it cannot be seen yet.
+    since = (now() - taken).total_seconds()
+    return rate, max(0.0, (progress["wanted"] - progress["passed"]) / rate - since)
 
 
 def _with_commas(rows: list[Any]) -> list[Row]:

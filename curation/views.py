@@ -108,7 +108,8 @@ CORPUS: tuple[Column, ...] = (
         words: words of the text
         distinct_words: different words of the text
         problems: things that are wrong with the text whatever the photo, 0 is best
-        problem_list: their names: refusal, loop, cut_off, opener, markup, …
+        problem_list: their names: refusal, loop, cut_off, language, markup, …
+        opener: share of the writer's texts that begin in the same words, where that is boilerplate
         informativeness: what it says of the photo's look, 0 nothing to 1, whatever its length
         rank: place among the image's captions, 1 is best
         ranked_by: what ranks are by

@@ -89,8 +89,12 @@ def print_table(
     *,
     right: Iterable[str] = (),
     to_people: bool = False,
+    console: Console | None = None,
 ) -> None:
-    """A table people can read; cells are printed literally, columns in `right` right-aligned."""
+    """A table people can read; cells are printed literally, columns in `right` right-aligned.
+
+    It goes to `console`, if one is given, else to stdout.
+    """
     table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
     to_right = set(right)
     for column in columns:
@@ -99,7 +103,7 @@ def print_table(
         )
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    target = people if to_people else Console(highlight=False)
+    target = people if to_people else console or Console(highlight=False)
     if not target.is_terminal and not os.environ.get("COLUMNS"):
         # A pipe or a log has no width: 80 columns would fold paths and texts needlessly.
         target = Console(file=target.file, highlight=False, width=140)
@@ -107,13 +111,16 @@ def print_table(
 
 
 def print_rows(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], right: Iterable[str]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    right: Iterable[str],
+    console: Console | None = None,
 ) -> None:
     """A table, or one block per row where so many columns would leave no room for words."""
-    target = Console(highlight=False)
+    target = console or Console(highlight=False)
     width = target.width if target.is_terminal or os.environ.get("COLUMNS") else 140
     if len(columns) * 10 <= width:
-        print_table("", columns, rows, right=right)
+        print_table("", columns, rows, right=right, console=console)
         return
     longest = max(len(column) for column in columns)
     for number, row in enumerate(rows, start=1):

@@ -201,6 +201,10 @@ def _check_shards(folder: Path, shards: Sequence[str]) -> None:
 
 def _read_text(path: Path, separator: str) -> pd.DataFrame:
     header = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
+    if len(header) == 1 and "\t" in str(header[0]):
+        # Tables for CLIP training are called .csv, whatever separates their columns.
+        separator = "\t"
+        header = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
     semicolons = len(header) == 1 and ";" in str(header[0])
     if semicolons:
         separator = ";"

@@ -1,112 +1,308 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.dedup import find_duplicates, normalise
+from curation import within
+from curation.dedup import (
+    KINDS,
+    Duplicates,
+    best_first,
+    find_duplicates,
+    images_per_cluster,
+    normalise,
+)
+from curation.nearexact import near_exact
+
+WORDS = "the photo is sharp blurry noisy bright warm colours and light soft very".split()
 
 
-def turned(*degrees: float) -> np.ndarray:
-    """Unit vectors in the plane, at these angles."""
-    radians = np.deg2rad(degrees)
-    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+def unit(vectors: Any) -> np.ndarray:
+    wide = np.asarray(vectors, dtype=np.float64)
+    return (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_the_better_ranked_of_two_is_kept() -> None:
-    texts = ["the first", "the second"]
-    verdicts = find_duplicates(texts, turned(0, 1), 0.9)
-    assert [(one.kind, one.of) for one in verdicts] == [("", None), ("semantic", 0)]
+def clustered(seed: int, count: int, dimensions: int = 24, spread: float = 0.25) -> np.ndarray:
+    """Vectors around a few centres: some pairs below, some above a threshold of 0.9."""
+    generator = np.random.default_rng(seed)
+    centres = unit(generator.normal(size=(max(1, count // 4), dimensions)))
+    chosen = centres[generator.integers(len(centres), size=count)]
+    return unit(chosen + spread * generator.normal(size=(count, dimensions)) / dimensions**0.5 * 2)
 
 
-def test_a_chain_never_takes_the_whole_image_along() -> None:
-    """Each text is near the next, the ends are far apart: the first and a far one survive."""
-    angles = [number * 15.0 for number in range(7)]  # cos 15° = 0.966, cos 30° = 0.866
-    verdicts = find_duplicates([f"text {i}" for i in angles], turned(*angles), 0.9)
-    kept = [i for i, one in enumerate(verdicts) if not one.kind]
-    assert kept == [0, 2, 4, 6]
-    for index, one in enumerate(verdicts):
-        if one.kind:
-            assert one.of in kept
-            assert one.of < index
+def sentences(seed: int, count: int) -> list[str]:
+    """Short texts of few words, so that many are equal, and some but for case and signs."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        text = " ".join(generator.choice(WORDS, size=int(generator.integers(1, 9))))
+        found.append(text.upper() + "!" if generator.random() < 0.2 else text)
+    return found
 
 
-def test_only_kept_captions_are_compared_with() -> None:
-    # 20° repeats 0°; 40° is near 20°, which is gone, and far from 0°: it says something new.
-    verdicts = find_duplicates(["a", "b", "c"], turned(0, 20, 40), 0.93)
-    assert [one.kind for one in verdicts] == ["", "semantic", ""]
-    assert verdicts[2].similarity == pytest.approx(np.cos(np.deg2rad(40)), abs=1e-6)
+def plainly(
+    texts: list[str],
+    vectors: np.ndarray,
+    order: np.ndarray,
+    threshold: float,
+    images: list[int] | None,
+    near: float,
+) -> dict[int, tuple[int, str]]:
+    """The rule, written as it is told: one after another, everything with everything."""
+    inner = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
+    place = {int(index): rank for rank, index in enumerate(order)}
+    same: dict[Any, list[int]] = {}
+    for index in order.tolist():
+        key = (None if images is None else images[index], normalise(texts[index]))
+        same.setdefault(key, []).append(index)
+    words = [key[1] for key in same]
+    spelt = {frozenset((words[a], words[b])) for a, b in near_exact(words, near).pairs.tolist()}
+    kept: list[tuple[Any, int]] = []
+    found: dict[int, tuple[int, str]] = {}
+    for key, members in sorted(same.items(), key=lambda item: place[item[1][0]]):
+        first = members[0]
+        for other_key, survivor in kept:
+            if other_key[0] != key[0]:
+                continue
+            if frozenset((other_key[1], key[1])) in spelt:
+                found |= dict.fromkeys(members, (survivor, "near"))
+                break
+            if inner[first, survivor] >= threshold:
+                found |= dict.fromkeys(members, (survivor, "semantic"))
+                break
+        else:
+            kept.append((key, first))
+            found |= dict.fromkeys(members[1:], (first, "exact"))
+    return found
 
 
-def test_words_decide_what_is_exact_whatever_the_vectors_say() -> None:
-    texts = ["A sharp photo.", "a SHARP, photo", "A sharp  photo !", "A sharp photograph"]
-    verdicts = find_duplicates(texts, turned(0, 90, 180, 270), 0.9)
-    assert [(one.kind, one.of) for one in verdicts] == [
-        ("", None),
-        ("exact", 0),
-        ("exact", 0),
-        ("", None),
+def told(duplicates: Duplicates) -> dict[int, tuple[int, str]]:
+    return {
+        int(index): (int(duplicates.of[index]), str(duplicates.kind[index]))
+        for index in np.flatnonzero(~duplicates.survivors)
+    }
+
+
+@pytest.mark.parametrize("scope", ["image", "corpus"])
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 60), images=st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_the_rule_is_that_of_comparing_everything(
+    scope: str, seed: int, count: int, images: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    texts, vectors = sentences(seed, count), clustered(seed, count)
+    labels = generator.integers(images, size=count).tolist() if scope == "image" else None
+    order = generator.permutation(count)
+    found = find_duplicates(texts, vectors, order, threshold=0.9, images=labels, near=0.7)
+    assert told(found) == plainly(texts, vectors, order, 0.9, labels, 0.7)
+
+
+@pytest.mark.parametrize("scope", ["image", "corpus"])
+@given(seed=st.integers(0, 10_000), count=st.integers(2, 80))
+@settings(max_examples=40, deadline=None)
+def test_survivors_lead_and_no_cluster_vanishes(scope: str, seed: int, count: int) -> None:
+    generator = np.random.default_rng(seed)
+    texts, vectors = sentences(seed, count), clustered(seed, count)
+    labels = generator.integers(5, size=count) if scope == "image" else None
+    order = generator.permutation(count)
+    place = np.empty(count, dtype=int)
+    place[order] = np.arange(count)
+    found = find_duplicates(texts, vectors, order, threshold=0.9, images=labels)
+    repeats = np.flatnonzero(~found.survivors)
+    assert found.survivors[found.of[repeats]].all()
+    assert (place[found.of[repeats]] < place[repeats]).all()
+    assert found.survivors[order[0]]
+    if labels is not None:
+        assert (labels[found.of[repeats]] == labels[repeats]).all()
+        for image in set(labels.tolist()):
+            best = min(np.flatnonzero(labels == image), key=lambda index: place[index])
+            assert found.survivors[best]
+    assert set(found.kind[repeats]) <= set(KINDS)
+    assert (found.kind[found.survivors] == "").all()
+    semantic = found.kind == "semantic"
+    assert (found.similarity[semantic] >= np.float32(0.9)).all()
+    assert (found.similarity[repeats] <= 1).all()
+    assert found.ratio == pytest.approx(len(repeats) / count)
+    assert sum(found.counts.values()) == len(repeats)
+
+
+@pytest.mark.parametrize("scope", ["image", "corpus"])
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 60))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_the_rows_changes_nothing(scope: str, seed: int, count: int) -> None:
+    generator = np.random.default_rng(seed)
+    texts, vectors = sentences(seed, count), clustered(seed, count)
+    ids = np.array([f"caption{number:03}" for number in generator.permutation(count)])
+    scores = generator.integers(3, size=count).astype(float)
+    labels = generator.integers(4, size=count)
+
+    def judged(shuffle: np.ndarray) -> dict[str, tuple[str, str, float]]:
+        found = find_duplicates(
+            [texts[index] for index in shuffle],
+            vectors[shuffle],
+            best_first(scores[shuffle], ids[shuffle]),
+            threshold=0.9,
+            images=labels[shuffle] if scope == "image" else None,
+        )
+        names = ids[shuffle]
+        return {
+            names[i]: (
+                names[found.of[i]] if found.of[i] >= 0 else "",
+                found.kind[i],
+                repr(found.similarity[i]),
+            )
+            for i in range(count)
+        }
+
+    assert judged(np.arange(count)) == judged(generator.permutation(count))
+
+
+def test_a_chain_does_not_take_the_cluster_along() -> None:
+    angles = np.deg2rad([0, 20, 40, 60])
+    vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    texts = ["a dog", "one cat", "two birds", "many fish"]
+    found = find_duplicates(texts, vectors, np.arange(4), threshold=0.9)
+    assert found.of.tolist() == [-1, 0, -1, 2]
+    assert found.similarity[[1, 3]] == pytest.approx(np.cos(np.deg2rad(20)))
+
+
+def test_who_is_ranked_best_survives() -> None:
+    vectors = unit([[1, 0], [1, 0.1], [1, 0.2]])
+    texts = ["one", "two", "three"]
+    for best in range(3):
+        order = best_first(np.eye(3)[best], ["a", "b", "c"])
+        found = find_duplicates(texts, vectors, order, threshold=0.9)
+        assert np.flatnonzero(found.survivors).tolist() == [best]
+        assert set(found.of.tolist()) == {-1, best}
+
+
+def test_same_words_are_exact_whatever_their_embeddings() -> None:
+    vectors = unit([[1, 0], [0, 1], [1, 1]])
+    texts = ["Nice shot!", "  nice   SHOT…", "nice short"]
+    found = find_duplicates(texts, vectors, np.arange(3), threshold=0.99)
+    assert found.kind.tolist() == ["", "exact", ""]
+    assert found.similarity[1] == 1
+
+
+def test_signs_alone_are_not_all_the_same() -> None:
+    assert normalise(":) :)") == ":):)"
+    assert normalise("?!") != normalise(":(")
+    assert normalise("Great, SHOT!") == "great shot"
+
+
+def test_equal_texts_on_many_images_are_found_over_the_corpus_only() -> None:
+    texts = ["Very sharp.", "very sharp", "Grainy sky.", "very sharp!"]
+    images = ["a", "b", "b", "c"]
+    vectors = unit([[1, 0], [1, 0], [0, 1], [1, 0]])
+    within_image = find_duplicates(texts, vectors, np.arange(4), threshold=0.9, images=images)
+    assert within_image.survivors.all()
+    across = find_duplicates(texts, vectors, np.arange(4), threshold=0.9)
+    assert across.of.tolist() == [-1, 0, -1, 0]
+    assert images_per_cluster(across, images).tolist() == [3, 3, 1, 3]
+
+
+def test_only_those_among_take_part() -> None:
+    texts = ["same", "same", "same"]
+    vectors = unit([[1, 0]] * 3)
+    found = find_duplicates(
+        texts, vectors, np.arange(3), threshold=0.9, among=np.array([False, True, True])
+    )
+    assert found.of.tolist() == [-1, -1, 1]
+
+
+def test_without_semantics_only_words_count() -> None:
+    texts = [
+        "the sky is full of heavy noise and the shadows are blocked",
+        "the sky is full of heavy noise and the shadows are blockd",
+        "darkness everywhere",
     ]
-    assert [one.similarity for one in verdicts[1:3]] == [1.0, 1.0]
+    vectors = unit([[1, 0], [1, 0], [1, 0]])
+    for images in (None, [1, 1, 1]):
+        found = find_duplicates(
+            texts, vectors, np.arange(3), threshold=0.5, images=images, semantic=False
+        )
+        assert found.kind.tolist() == ["", "near", ""]
+
+
+def test_rows_spare_a_copy_of_repeated_vectors() -> None:
+    vectors = unit([[1, 0], [0, 1]]).astype(np.float16)
+    found = find_duplicates(
+        ["a", "b", "c"], vectors, np.arange(3), threshold=0.9, rows=np.array([0, 1, 0])
+    )
+    assert found.of.tolist() == [-1, -1, 0]
+
+
+def test_large_groups_are_judged_like_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(3)
+    texts, vectors = sentences(3, 300), clustered(3, 300)
+    images = generator.integers(3, size=300)
+    order = generator.permutation(300)
+    small = find_duplicates(texts, vectors, order, threshold=0.9, images=images)
+    monkeypatch.setattr(within, "LARGE", 10)
+    large = find_duplicates(texts, vectors, order, threshold=0.9, images=images)
+    assert told(small) == told(large)
+    np.testing.assert_allclose(small.similarity, large.similarity, atol=1e-6)
+
+
+def test_a_survivor_tells_how_near_it_came() -> None:
+    vectors = unit([[1, 0], [1, 1], [0, 1]])
+    found = find_duplicates(["a", "b", "c"], vectors, np.arange(3), threshold=0.9, images=[1, 1, 1])
+    assert found.survivors.all()
+    assert np.isnan(found.similarity[0])
+    assert found.similarity[1:] == pytest.approx(np.sqrt([0.5, 0.5]))
+
+
+def test_no_captions_are_no_duplicates() -> None:
+    for images in (None, []):
+        found = find_duplicates(
+            [], np.empty((0, 4), np.float32), np.empty(0, int), threshold=0.9, images=images
+        )
+        assert found.ratio == 0
+        assert len(images_per_cluster(found, [])) == 0
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("change", "message"),
     [
-        ("Sharp, clear.", "sharp clear"),
-        ("Straße", "STRASSE"),
-        ("ﬁne grain", "fine grain"),
-        ("e\u0301clat", "éclat"),
-        ("full\u00a0stop\n", "full stop"),
+        ({"threshold": 1.5}, "similarity"),
+        ({"order": np.array([0, 0])}, "permutation"),
+        ({"images": [1]}, "images"),
+        ({"vectors": np.ones((1, 2), np.float32)}, "vectors"),
     ],
 )
-def test_normalising_forgets_case_forms_and_punctuation(one: str, other: str) -> None:
-    assert normalise(one) == normalise(other)
+def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
+        "texts": ["a", "b"],
+        "vectors": np.eye(2, dtype=np.float32),
+        "order": np.arange(2),
+        "threshold": 0.9,
+    }
+    with pytest.raises(ValueError, match=message):
+        find_duplicates(**(good | change))
 
 
-def test_normalising_keeps_words_apart() -> None:
-    assert normalise("not sharp") != normalise("sharp")
-    assert normalise("resume") != normalise("résumé")
-    assert normalise("写真") == "写真"
+def test_scores_rank_and_ids_break_ties() -> None:
+    order = best_first(np.array([1.0, 3.0, 1.0, 3.0]), ["d", "b", "c", "a"])
+    assert order.tolist() == [3, 1, 2, 0]
+    with pytest.raises(ValueError, match="no score"):
+        best_first(np.array([np.nan]), ["a"])
+    with pytest.raises(ValueError, match="ids"):
+        best_first(np.array([1.0]), [])
 
 
-def test_the_first_has_no_neighbour_and_none_is_no_work() -> None:
-    assert find_duplicates([], np.zeros((0, 2), np.float32), 0.9) == []
-    (only,) = find_duplicates(["alone"], turned(0), 0.9)
-    assert (only.kind, only.of, only.similarity) == ("", None, -1.0)
-
-
-@given(data=st.data(), threshold=st.floats(-1, 1))
-def test_whatever_comes_the_best_survives_and_similarity_is_a_cosine(
-    data: Any, threshold: float
-) -> None:
-    count = data.draw(st.integers(1, 12))
-    seed = data.draw(st.integers(0, 1000))
-    vectors = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    texts = data.draw(st.lists(st.sampled_from("abcdef"), min_size=count, max_size=count))
-    verdicts = find_duplicates(texts, vectors, threshold)
-    assert len(verdicts) == count
-    assert verdicts[0].kind == ""
-    kept = [i for i, one in enumerate(verdicts) if not one.kind]
-    for i, one in enumerate(verdicts):
-        assert -1.0 <= one.similarity <= 1.0
-        assert (one.of is None) == (one.kind == "")
-        if one.kind:
-            assert one.of in kept
-            assert one.of < i
-        if one.kind == "semantic":
-            assert one.similarity >= threshold
-
-
-def test_real_paraphrases_are_found_and_different_sentences_are_not(encoder: Any) -> None:
+def test_real_paraphrases_and_real_contradictions(encoder: Any) -> None:
     texts = [
-        "The photo is blurry and lacks detail.",
-        "This photo is blurry and is lacking detail.",
-        "The colours are warm and saturated.",
+        "The photo is blurry and lacks fine detail.",
+        "The picture is blurry and lacks fine details.",
+        "The photo is tack sharp and rich in fine detail.",
+        "A dog sleeps on a red sofa.",
     ]
-    verdicts = find_duplicates(texts, encoder.encode(texts), 0.85)
-    assert [one.kind for one in verdicts] == ["", "semantic", ""]
+    found = find_duplicates(texts, encoder.encode(texts), np.arange(4), threshold=0.92)
+    assert found.of.tolist() == [-1, 0, -1, -1]
+    make: Callable[..., Duplicates] = find_duplicates
+    assert make(texts, encoder.encode(texts), np.arange(4), threshold=-1).of.tolist()[1:] == [0] * 3

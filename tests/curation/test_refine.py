@@ -202,9 +202,9 @@ def test_a_model_that_begins_all_texts_alike_has_openers(corpus: Corpus, encoder
         text = f"This captivating image showcases the {noun} in gentle light."
         corpus.add("captions", [caption_row(number, 2, text=text, model="chatty")])
     result = refined(corpus, Counting(encoder))
-    assert result.problems == {"opener": 10}
-    query = "SELECT DISTINCT model FROM corpus WHERE problem_list = 'opener'"
-    assert corpus.rows(query) == [("chatty",)]
+    assert (result.problems, result.openers) == ({}, 10)
+    query = "SELECT DISTINCT model, opener FROM corpus WHERE opener > 0"
+    assert corpus.rows(query) == [("chatty", 1.0)]
 
 
 def test_comments_are_ranked_by_air_as_in_the_paper(corpus: Corpus, encoder: Any) -> None:
