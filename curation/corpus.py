@@ -26,6 +26,7 @@ import psutil
 import pyarrow as pa
 
 from curation.migrations import MIGRATIONS
+from curation.readonly import check_statement, check_tree
 from curation.snapshot import remove_snapshot, snapshot_path
 from curation.views import create_views
 from uniqa.errors import CorpusBusyError, CorpusWriteError, InputError, UsageError, nearest
@@ -70,12 +71,6 @@ _SETTINGS = (
     ("preserve_insertion_order", "true"),
     ("lock_configuration", "true"),
 )
-
-_READING = frozenset({"SELECT", "EXPLAIN", "MULTI"})
-"""Kinds of statements that only read; MULTI is a PIVOT whose columns follow from the data."""
-
-_FORBIDDEN = frozenset("getenv duckdb_secrets which_secret duckdb_logs write_log".split())
-"""Functions that tell of the machine rather than of the corpus, or write."""
 
 VERDICT_COLUMNS = frozenset(
     "kept dropped_by dropped_value dropped_threshold weight run_id created_at".split()
@@ -303,22 +298,14 @@ class Corpus:
         import duckdb
 
         try:
-            statements = duckdb.extract_statements(query)
+            self._check_reads(query)
         except duckdb.Error as error:
             raise UsageError(f"the query does not parse: {_reason(error)}") from error
-        if len(statements) != 1:
-            raise UsageError(f"write one query, not {len(statements)}")
-        _check_reads(statements[0], query)
         try:
             result = self._db.sql(query)
             if result is None:
                 raise UsageError("the query returns no rows", "Write a SELECT")
             return _distinct_names(result.to_arrow_table())
-        except duckdb.PermissionException as error:
-            raise UsageError(
-                f"the query asks for more than the corpus: {_reason(error)}",
-                "Queries read the corpus and nothing else",
-            ) from error
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
 
@@ -344,6 +331,27 @@ class Corpus:
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
 
+    def _check_reads(self, query: str) -> None:
+        """Raise UsageError unless the query is one statement that only reads the corpus."""
+        import duckdb
+
+        # What EXPLAIN ANALYZE explains is also run.
+        explained = re.match(r"\s*explain\s+(analyze\s+)?(?!\s)", query, re.IGNORECASE)
+        if explained:
+            query = query[explained.end() :]
+        statements = duckdb.extract_statements(query)
+        if len(statements) != 1:
+            raise UsageError(f"write one query, not {len(statements)}")
+        try:
+            kind = statements[0].type.name
+        except ValueError:
+            kind = "that"  # a statement that DuckDB's own Python names do not have
+        check_statement(kind)
+        tree = json.loads(self.value("SELECT json_serialize_sql(?)", [query]))
+        if tree.get("error"):
+            raise UsageError(f"the query does not parse: {tree.get('error_message', '')}")
+        check_tree(tree, {row[0] for row in self.rows("SHOW TABLES")})
+
     def columns(self, view: str) -> list[str]:
         """The names of a table's or view's columns."""
         return [row[0] for row in self.rows(f'DESCRIBE "{view}"')]
@@ -363,11 +371,15 @@ class Corpus:
         if "select" in words:
             raise UsageError(f"{where}: a condition holds no subquery")
         hidden = ", ".join(sorted(VERDICT_COLUMNS))
+        query = (
+            f"SELECT count(*) FROM (SELECT * EXCLUDE ({hidden}) FROM corpus LIMIT 0) "
+            f"WHERE ({condition})"
+        )
         try:
-            self._db.execute(
-                f"SELECT count(*) FROM (SELECT * EXCLUDE ({hidden}) FROM corpus LIMIT 0) "
-                f"WHERE ({condition})"
-            ).fetchall()
+            self._check_reads(query)
+            self._db.execute(query).fetchall()
+        except UsageError as error:
+            raise UsageError(f"{where}: the condition '{condition}': {error}") from error
         except duckdb.Error as error:
             raise UsageError(
                 f"{where}: the condition '{condition}' fails: {_reason(error)}"
@@ -622,27 +634,6 @@ def _raise_trouble(path: Path, error: BaseException | None) -> None:
         f"{path} cannot be written or read any more: {why}",
         f"What was stored before is safe. {remedy}",
     ) from error
-
-
-def _check_reads(statement: Any, query: str) -> None:
-    kind = str(statement.type).rpartition(".")[2]
-    inner = re.match(r"\s*explain\s+(analyze\s+)?(\(.*?\)\s*)?(\w+)", _bare(query), re.IGNORECASE)
-    explains = kind != "EXPLAIN" or (inner and inner[3].lower() in {"select", "from", "with"})
-    if kind not in _READING or not explains:
-        raise UsageError(
-            f"the corpus is only read here, and {kind} does more than that", "Write a SELECT"
-        )
-    forbidden = set(re.findall(r"\w+(?=\s*\()", _bare(query).lower())) & _FORBIDDEN
-    if forbidden:
-        raise UsageError(
-            f"the query asks for more than the corpus: {min(forbidden)}",
-            "Queries read the corpus and nothing else",
-        )
-
-
-def _bare(query: str) -> str:
-    """The query without its strings and comments."""
-    return re.sub(r"'[^']*'|--[^\n]*|/\*.*?\*/", " ", query, flags=re.DOTALL)
 
 
 def check_column(corpus: Corpus, name: str, where: str) -> None:

@@ -157,7 +157,8 @@ def test_a_program_s_own_variables_are_no_tables(filled: Path) -> None:
 @pytest.mark.parametrize(
     "query",
     ["DESCRIBE corpus", "SHOW TABLES", "SUMMARIZE captions", "EXPLAIN SELECT 1",
-     "PIVOT captions ON model USING count(*)", "SELECT 'COPY x TO y; getenv(1)' AS a"],
+     "PIVOT captions ON model IN ('one') USING count(*)", "EXPLAIN ANALYZE SELECT 1",
+     "SELECT 'COPY x TO y; getenv(1)' AS a"],
 )  # fmt: skip
 def test_reading_in_other_words_is_answered(filled: Path, query: str) -> None:
     with Corpus(filled) as corpus:
