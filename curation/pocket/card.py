@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.pocket.exam import percent
-from curation.pocket.sources import PACKAGES, credits_table
+from curation.pocket.sources import CREDITS, credits_table, packages, read_photographs
 
 _MANNER = {
     "pocket-a": "an observant critic, in flowing prose",
@@ -72,6 +72,7 @@ def write_card(folder: Path, name: str, result: dict[str, Any]) -> None:
     path = folder / "model.safetensors"
     with safe_open(path, "np") as file:
         weights = sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    learned = read_photographs(folder / CREDITS)
     rows = "\n".join(f"| {label} | {value} |" for label, value in figures(result).items())
     named = "\n".join(
         f"| {kind} | {result['faults']['f1'][kind]:.2f} | "
@@ -118,15 +119,15 @@ aesthetics get an answer about quality or aesthetics.
 
 ## Data
 
-Crops of {sum(1 for _ in credits_table())} photographs from the Debian packages
-{", ".join(PACKAGES)},
+Crops of {len(learned)} photographs from the Debian packages
+{", ".join(packages(learned))},
 damaged by known faults of known severity and measured by `curation.measuring`. Texts come from the
 grammar in `curation/pocket`, told what the model's own eyes read. No caption was written by a
 person or by another model.
 
 | package | photograph | by | licence |
 |---|---|---|---|
-{chr(10).join(credits_table())}
+{chr(10).join(credits_table(learned))}
 
 ## How to build it again
 
