@@ -75,7 +75,7 @@ def calibrated(seen: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibra
 def evidence(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """What of a row tells its quality, last a 1: (n, numbers).
 
-    Severities, what these leave of the quality, odds of the faults, and quality as the eyes give it.
+    Severities, what they leave of the quality, odds of the faults, quality as the eyes give it.
     """
     main = rows[:, targets.MAIN].astype(np.float64)
     odds = np.exp(main - main.max(axis=1, keepdims=True))
