@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from curation.pocket.exam import percent
-from curation.pocket.sources import CREDITS, credits_table, packages, read_photographs
+from curation.pocket.sources import (
+    CREDITS,
+    Photograph,
+    credits_table,
+    packages,
+    photographs,
+    read_photographs,
+)
 
 _MANNER = {
     "pocket-a": "an observant critic, in flowing prose",
@@ -63,6 +71,16 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
         "seconds to load, vLLM": f"{result['load_vllm']:.0f}",
     }
     return rows
+
+
+def _since(learned: Sequence[Photograph]) -> str:
+    """That building again gives another model, where the builder has other photographs by now."""
+    if set(learned) == set(photographs()):
+        return ""
+    return (
+        f"The builder has {len(photographs())} photographs by now "
+        "(`curation/data/photographs.csv`)\nand keeps some apart to calibrate by: what it makes is another model than this one.\n"
+    )
 
 
 def write_card(folder: Path, name: str, result: dict[str, Any]) -> None:
@@ -134,5 +152,5 @@ person or by another model.
     python -m curation.pocket build --work FOLDER
 
 Seeded and resumable; about 80 minutes on two cores. The packages are fetched with `apt-get`.
-"""
+{_since(learned)}"""
     (folder / "README.md").write_text(text, encoding="utf-8")
