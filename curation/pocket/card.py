@@ -79,7 +79,8 @@ def _since(learned: Sequence[Photograph]) -> str:
         return ""
     return (
         f"The builder has {len(photographs())} photographs by now "
-        "(`curation/data/photographs.csv`)\nand keeps some apart to calibrate by: what it makes is another model than this one.\n"
+        "(`curation/data/photographs.csv`)\n"
+        "and keeps some apart to calibrate by: what it makes is another model than this one.\n"
     )
 
 
