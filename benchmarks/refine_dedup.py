@@ -264,8 +264,10 @@ def _whole(folder: Path) -> dict[str, Any]:
     vectors = np.load(folder / "vectors.npy")
     said = json.loads((folder / "texts.json").read_text())
     generator = np.random.default_rng(SEED)
-    drawn = generator.integers(len(said), size=(len(vectors), 2)).tolist()
-    texts = [f"{said[first]} {said[second]}" for first, second in drawn]
+    # Each pair once: equal texts with unlike vectors would be nobody's captions.
+    drawn = np.unique(generator.integers(len(said) ** 2, size=len(vectors) * 11 // 10))
+    drawn = generator.permutation(drawn)[: len(vectors)].tolist()
+    texts = [f"{said[pair // len(said)]} {said[pair % len(said)]}" for pair in drawn]
     del said, drawn
     order = np.arange(len(vectors))
     with measured() as alone:

@@ -17,7 +17,7 @@ from benchmarks.child import measured, run
 from curation.corpus import Corpus
 from curation.embed import SentenceEncoder, embed, encoder_name, resolve
 
-COMMENTS, SEED = 6000, 5
+COMMENTS, SEED = 3000, 5
 WAYS = ("plain", "float32", "auto")
 
 

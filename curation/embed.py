@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.corpus import Corpus
-from curation.hardware import fast_bfloat16
+from curation.hardware import fast_bfloat16, workers
 from uniqa.errors import InputError
 
 Vectors = NDArray[np.float32]
@@ -34,7 +34,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 _CHUNK = 4096
 _WINDOW = 50_000
-_TOKENS = 4096
+_TOKENS, _GPU_TOKENS = 1024, 32_768
 """Tokens per batch, padding included."""
 
 
@@ -78,20 +78,40 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit-length vectors in the order of the texts."""
-        found: Vectors | None = None
-        for batch in batches(self._lengths(texts), _TOKENS):
-            vectors = self._model.encode(
-                [texts[index] for index in batch.tolist()],
-                batch_size=len(batch),
-                convert_to_tensor=True,
-                show_progress_bar=False,
-            ).float()
+        if not texts:
+            return np.empty((0, 0), dtype=np.float32)
+        device = self._model.device.type
+        parts = list(batches(self._lengths(texts), _TOKENS if device == "cpu" else _GPU_TOKENS))
+        prompts, default = self._model.prompts, self._model.default_prompt_name
+        # Here and not in the threads: tokenizers do not bear being used by several.
+        ready = (
+            self._model.preprocess(
+                [texts[index] for index in part.tolist()],
+                prompt=None if default is None else prompts[default],
+            )
+            for part in parts
+        )
+        self._model.eval()
+        if device == "cpu":
+            with workers() as pool:
+                found = list(pool.map(self._forward, ready))
+        else:
+            found = [self._forward(features) for features in ready]
+        vectors = np.empty((len(texts), found[0].shape[1]), dtype=np.float32)
+        for part, rows in zip(parts, found, strict=True):
+            vectors[part] = rows
+        return vectors
+
+    def _forward(self, features: Any) -> Vectors:
+        import torch
+        from sentence_transformers.util import batch_to_device
+
+        with torch.inference_mode():
+            told = self._model(batch_to_device(features, self._model.device))
+            wide = told["sentence_embedding"].float()
             # Only now: in bfloat16 lengths would be off by a few thousandths.
-            vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
-            if found is None:
-                found = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
-            found[batch] = vectors.cpu().numpy()
-        return np.empty((0, 0), dtype=np.float32) if found is None else found
+            unit = wide / wide.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return np.asarray(unit.cpu().numpy(), dtype=np.float32)
 
     def _lengths(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Tokens of each text, as many as the model reads; about so many for models without any."""

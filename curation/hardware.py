@@ -1,8 +1,11 @@
-"""What this machine's processor does well. Must not know what it is asked for."""
+"""What this machine's processor does well, and threads for it. Must not know what is computed."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 
@@ -21,3 +24,24 @@ def fast_bfloat16() -> bool:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def workers() -> Iterator[ThreadPoolExecutor]:
+    """One thread per core, each of which computes alone.
+
+    Many small products side by side are faster than each of them split among the cores, and do not
+    wait for one another when other processes take a core away.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    with (
+        threadpool_limits(1),
+        ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        try:
+            yield pool
+        finally:
+            torch.set_num_threads(threads)

@@ -9,14 +9,13 @@ that many alike cost little. Must not know texts, images or what the vectors sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.hardware import cores
+from curation.hardware import workers
 from curation.sketch import Indices, Sketch
 
 _FIRST, _LARGEST = 1024, 16_384
@@ -50,7 +49,7 @@ def leaders(
     given = np.empty((0, 2), np.int64) if pairs is None else pairs[np.argsort(pairs[:, 0])]
     undecided = np.arange(count)
     size = _FIRST
-    with _workers() as pool:
+    with workers() as pool:
         while len(undecided):
             batch = undecided[:size]
             try:
@@ -168,20 +167,3 @@ def _follow(leader: Indices, given: Pairs, survivors: Indices, last: int) -> Non
     for better, worse in part[::-1].tolist():
         if leader[worse] < 0 or leader[worse] > better:
             leader[worse] = better
-
-
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """One thread per core, each multiplying alone: small products gain nothing from being split."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    threads = torch.get_num_threads()
-    with (
-        threadpool_limits(1),
-        ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
-    ):
-        try:
-            yield pool
-        finally:
-            torch.set_num_threads(threads)

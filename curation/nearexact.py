@@ -27,7 +27,7 @@ GRAM = 5
 
 _BANDS, _ROWS = 21, 6
 _PERMUTATIONS, _SEED = 128, 42
-_CHUNK = 50_000
+_CHUNK = 20_000
 _DOUBT = 0.16
 """Four standard errors of the estimate by signatures: what is below by more is not looked at."""
 _RESPELT = 0.75
