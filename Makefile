@@ -11,14 +11,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep -i '^torch==' constraints-cpu.txt)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test browser lint bench clean
 
 demo: .venv/ready
 	$(BIN)/python benchmarks/demo.py $(DEMO)
 
 # Two at a time: loading models is the work of one core. A file's tests share what they load.
-test: .venv/ready
+test: .venv/ready browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+# The report is tested in a Chromium. Root on Debian gets it from apt; elsewhere these tests skip
+# unless one is there, or UNIQA_BROWSER names it.
+browser:
+	@test -n "$(UNIQA_BROWSER)" || command -v chromium chromium-browser google-chrome >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "… chromium, for the report's tests …" && \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	  echo "warning: no Chromium here: the tests of the report in a browser will be skipped" >&2
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

@@ -95,6 +95,7 @@ def main(folder: Path) -> None:
     )  # fmt: skip
     demo.run("uniqa-curate", "refine", "--corpus", corpus)
     demo.run("uniqa-curate", "filter", "--corpus", corpus, "--policy", "balanced", "-o", manifest)
+    demo.run("uniqa-curate", "report", "--corpus", corpus, "-o", folder / "report.html")
     demo.run("uniqa-train", "pretrain", manifest, "--out", base, "--seed", SEED, "--overwrite")
     evaluation = demo.json(
         "uniqa-train", "evaluate", base, "--ratings", manifest, "--labels", "50,100",

@@ -1,9 +1,14 @@
-"""Sentences about photos for the benchmark of grounding: written before the detector was.
+"""Sentences about photos for the benchmark of grounding.
 
 Data only, in many people's manners: long prose, blunt notes, report lines. A fault's sentences are
 true of a photo that has the fault plainly, its `MILD` ones where it is slight, and a `SOUND`
-sentence contradicts the faults of its aspect. Must not know how claims are found; the rules that
-find them were not written on these sentences.
+sentence contradicts the faults of its aspect. Must not know how claims are found.
+
+`FAULT`, `MILD`, `SOUND` and `ASIDE` were written before the rules that read them: every other one
+was open while the rules were made, the rest was scored twice unseen, and then opened as well. The
+tables called `FRESH_…` came next, in idioms on purpose; they were scored once unseen and then
+opened. The tables called `LAST_…` were written before that, in the manner of multimodal models and
+of contest comments, and are what is reported: no rule was changed for the sake of one of them.
 """
 
 from __future__ import annotations
@@ -372,3 +377,310 @@ ASIDE: tuple[str, ...] = (
 Two exceptions in form only: the conditional *sharper* and *technically better* speak of what is not
 there, or of nothing in particular.
 """
+
+FRESH_FAULT: dict[str, tuple[str, ...]] = {
+    "blur": (
+        "Nothing has a clean outline; the lens was plainly focused on some other distance.",
+        "The whole thing is a blur.",
+        "I would not call this sharp by any stretch.",
+        "Focus: failed, all structures are soft.",
+        "A pity that the picture came out so blurred, since the moment is good.",
+        "Zooming in only shows how little definition there is.",
+    ),
+    "motion_blur": (
+        "A shaky hand has left its mark: contours are smeared.",
+        "The exposure was too long to be held by hand, and so the frame is blurred by movement.",
+        "Everything is dragged out in one direction, which kills the sharpness.",
+        "Clear signs of camera shake.",
+    ),
+    "downscale": (
+        "It has the mushy look of a small file that somebody blew up.",
+        "Resolution: insufficient, small structures have melted.",
+        "At this resolution, faces and foliage are nothing but soft patches.",
+        "The level of detail is very low.",
+    ),
+    "noise": (
+        "Grain is all over the place.",
+        "Noise dominates the plain surfaces and makes them look like sandpaper.",
+        "With this much noise even the bright parts look dirty.",
+        "Somebody cranked up the ISO, and the result is awfully noisy.",
+        "The tones are peppered with speckles.",
+    ),
+    "compression": (
+        "Squares from the JPEG encoder are plainly visible.",
+        "This has been compressed to death.",
+        "Blocking artefacts all around, a sure sign of a low quality setting.",
+        "The codec has chopped the picture into tiles; the artefacts are disturbing.",
+    ),
+    "underexposure": (
+        "One can hardly see anything, it is so dark.",
+        "The frame received too little light.",
+        "Badly in need of brightening: the exposure is much too low.",
+        "A dark and gloomy shot, underexposed by a stop or two at least.",
+        "The image is murky and lacks brightness.",
+    ),
+    "overexposure": (
+        "Much of the picture has burnt out to white.",
+        "The shot is glaringly bright and has lost its highlights.",
+        "Too much exposure: the light areas are gone.",
+        "It suffers from severe overexposure.",
+    ),
+    "low_contrast": (
+        "Everything sits in the same middle grey, without contrast.",
+        "The picture is lacking punch and contrast.",
+        "Light and dark hardly differ; it is a very flat image.",
+        "The contrast leaves a lot to be desired.",
+    ),
+    "desaturation": (
+        "The colour has nearly been drained from the picture.",
+        "Colours are faint and greyish.",
+        "The photo is almost without colour.",
+        "Weak, washed-out colours throughout.",
+    ),
+    "oversaturation": (
+        "The colours are far too strong and look like candy.",
+        "Somebody overdid the saturation.",
+        "Screaming, oversaturated colours.",
+        "The picture glows in extremely saturated tones.",
+    ),
+    "colour_cast": (
+        "The picture as a whole has been tinted {tint}.",
+        "An unpleasant {tint} cast lies over it.",
+        "Wrong white balance, far too {tint}.",
+    ),
+}  # fmt: skip
+
+FRESH_MILD: dict[str, tuple[str, ...]] = {
+    "blur": ("The focus is a hair off, so it looks a bit soft.", "Almost sharp, but not quite."),
+    "motion_blur": ("Slightly shaken.", "There is a hint of motion blur in the contours."),
+    "downscale": ("Detail is a little on the thin side.", "Resolution is only mediocre."),
+    "noise": ("A little grain shows in the sky.", "It is slightly noisy."),
+    "compression": ("Faint artefacts from the JPEG coding show up here and there.",
+                    "A little blocky when one looks closely."),
+    "underexposure": ("A touch too dark.", "I would have given it a little more light."),
+    "overexposure": ("A touch too bright.", "Exposure could have been a bit lower."),
+    "low_contrast": ("A bit short of contrast.", "Slightly hazy in its contrast."),
+    "desaturation": ("The colours are a bit weak.", "Somewhat pale colours."),
+    "oversaturation": ("Colours are fairly intense.", "A bit too saturated."),
+    "colour_cast": ("It leans slightly to {tint}.", "A faint {tint} tint can be seen."),
+}  # fmt: skip
+
+FRESH_SOUND: dict[str, tuple[str, ...]] = {
+    "sharpness": (
+        "It could not be any sharper.",
+        "Fine lines and textures are rendered with great precision and crispness.",
+        "Pin-sharp throughout.",
+        "One notices at once how sharp and detailed the picture is.",
+        "Not a hint of softness.",
+        "The sharpness leaves nothing to be desired.",
+    ),
+    "noise": (
+        "Absolutely no noise here.",
+        "I looked for grain and found none.",
+        "The tones are smooth, without noise of any kind.",
+        "Clean image, zero grain.",
+    ),
+    "compression": (
+        "I can't see any compression artefacts.",
+        "Nothing hints at compression: no blocks, no ringing.",
+        "Saved at high quality, without artefacts.",
+    ),
+    "exposure": (
+        "The light has been metered perfectly, with a correct exposure.",
+        "Good exposure.",
+        "It has been exposed properly and evenly.",
+    ),
+    "bright": (
+        "A radiantly bright picture.",
+        "Far too bright, the lights are burnt out.",
+        "The photo has been overexposed.",
+    ),
+    "dark": (
+        "A gloomy, very dark picture.",
+        "It was taken with far too little light and is underexposed.",
+        "The image is so dark that little can be seen.",
+    ),
+    "contrast": (
+        "The contrast is excellent.",
+        "Rich contrasts give depth to the scene.",
+        "Full of contrast, from the deepest black to pure white.",
+    ),
+    "colour": (
+        "The colours glow and are richly saturated.",
+        "Bright, cheerful colours.",
+        "It is a feast of vivid colours.",
+        "Plenty of saturation.",
+    ),
+    "pale": (
+        "There is no colour in it at all.",
+        "A black-and-white shot.",
+        "The colours are extremely washed out.",
+    ),
+    "cast": (
+        "There is no tint of any kind.",
+        "The white balance has been set correctly.",
+        "Neutral whites and no cast.",
+    ),
+}  # fmt: skip
+
+FRESH_ASIDE: tuple[str, ...] = (
+    "Behind the subject everything melts into a creamy blur.",
+    "The picture tells a story.",
+    "How did you get so close?",
+    "The crop is too tight for my taste.",
+    "A strong diagonal leads through the frame.",
+    "Had it been sharper, it might have won.",
+    "The bright yellow coat of the child is an eye-catcher.",
+    "All in all an average photo.",
+    "The pattern of the tiles is interesting.",
+    "Sharp rocks line the shore.",
+    "The dark windows look like eyes.",
+    "A good example of patience in photography.",
+)
+
+LAST_FAULT: dict[str, tuple[str, ...]] = {
+    "blur": (
+        "The image exhibits a significant amount of blur, making it difficult to discern details.",
+        "The photo appears to be out of focus, resulting in a loss of clarity.",
+        "shame about the focus, way too soft for me",
+        "Overall, the picture has poor sharpness and its edges are not well defined.",
+        "The clarity is extremely low, and the texture details are almost completely lost.",
+    ),
+    "motion_blur": (
+        "The image suffers from motion blur, suggesting that the camera moved during capture.",
+        "There is noticeable motion blur that reduces the overall sharpness.",
+        "looks like you moved the camera, everything is blurry",
+    ),
+    "downscale": (
+        "The image has a low resolution, and many fine details are missing.",
+        "Due to the low resolution, the picture looks blurry and lacks texture.",
+        "too low res, no detail",
+    ),
+    "noise": (
+        "The image contains a lot of visible noise, which degrades its quality.",
+        "Significant graininess is present across the whole photo.",
+        "very grainy, try a lower iso",
+        "There is heavy noise in the image, especially in the smooth regions.",
+    ),
+    "compression": (
+        "The image shows obvious compression artifacts, with blocky patterns around the edges.",
+        "Severe JPEG compression has introduced visible blocking.",
+        "way too compressed, full of artifacts",
+        "The picture looks heavily pixelated because of strong compression.",
+    ),
+    "underexposure": (
+        "The image is underexposed, and the dark areas lose detail.",
+        "The lighting is insufficient, making the overall picture too dark.",
+        "too dark, should have used more exposure",
+        "The scene is captured in very low brightness, so the content is hard to see.",
+    ),
+    "overexposure": (
+        "The image is overexposed, causing the highlights to be washed out.",
+        "The brightness is too high, and the bright regions lose their details.",
+        "blown highlights and way overexposed",
+    ),
+    "low_contrast": (
+        "The image has low contrast, giving it a flat and hazy appearance.",
+        "The lack of contrast makes the subject blend into the background.",
+        "needs a lot more contrast, looks flat to me",
+    ),
+    "desaturation": (
+        "The colors are dull and desaturated, which makes the image look lifeless.",
+        "The image has very low color saturation.",
+        "colors look faded and washed out",
+    ),
+    "oversaturation": (
+        "The colors are oversaturated and appear unnatural.",
+        "The color saturation is excessively high.",
+        "colors are a bit over the top, too saturated",
+    ),
+    "colour_cast": (
+        "The image has a noticeable {tint} color cast.",
+        "The white balance is inaccurate, giving the scene a {tint} tint.",
+        "there is a strange {tint} tint to it",
+    ),
+}  # fmt: skip
+
+LAST_MILD: dict[str, tuple[str, ...]] = {
+    "blur": ("The image is slightly blurry, with some loss of detail.", "a tad soft"),
+    "motion_blur": ("The image shows slight motion blur.", "a bit blurry from camera shake"),
+    "downscale": ("The resolution is somewhat low and details are slightly soft.",
+                  "a little soft, could be sharper"),
+    "noise": ("A small amount of noise is visible in the image.", "a bit grainy"),
+    "compression": ("Minor compression artifacts are visible.", "slight artifacts"),
+    "underexposure": ("The image is slightly dark overall.", "could use a bit more light"),
+    "overexposure": ("The image is slightly overexposed.", "a little too bright"),
+    "low_contrast": ("The contrast of the image is slightly low.", "could use more contrast"),
+    "desaturation": ("The colors are slightly muted.", "colors are a bit dull"),
+    "oversaturation": ("The colors are slightly oversaturated.", "the colors are quite strong"),
+    "colour_cast": ("There is a slight {tint} color cast.", "a little too {tint} overall"),
+}  # fmt: skip
+
+LAST_SOUND: dict[str, tuple[str, ...]] = {
+    "sharpness": (
+        "The image is clear and sharp, with rich texture details.",
+        "The subject is in focus and all details are clearly visible.",
+        "great sharpness and detail",
+        "The edges are sharp, and there is no noticeable blur.",
+        "The focus is accurate, and the image has high clarity.",
+    ),
+    "noise": (
+        "There is no noticeable noise in the image.",
+        "The image is free from visible noise and grain.",
+        "very clean, no grain at all",
+        "Noise is almost absent.",
+    ),
+    "compression": (
+        "There are no visible compression artifacts in this image.",
+        "The image does not suffer from compression artifacts.",
+        "no jpeg artifacts that i can see",
+    ),
+    "exposure": (
+        "The image is well-exposed, with balanced brightness.",
+        "The exposure is appropriate.",
+        "perfect exposure",
+    ),
+    "bright": (
+        "The image is very bright.",
+        "The image is overexposed and too bright.",
+        "way too bright for me",
+    ),
+    "dark": (
+        "The image is very dark.",
+        "The photo is severely underexposed.",
+        "too dark to see anything",
+    ),
+    "contrast": (
+        "The image has high contrast, which makes the subject stand out.",
+        "The contrast is strong and effective.",
+        "great contrast",
+    ),
+    "colour": (
+        "The colors are vibrant and rich.",
+        "The image features vivid, saturated colors.",
+        "love the bright colors",
+    ),
+    "pale": (
+        "The image is black and white.",
+        "The colors are severely desaturated.",
+        "nice black and white shot",
+    ),
+    "cast": (
+        "The white balance is accurate, and colors look natural.",
+        "There is no visible color cast.",
+        "white balance is good",
+    ),
+}  # fmt: skip
+
+LAST_ASIDE: tuple[str, ...] = (
+    "The blurred background helps the subject stand out.",
+    "The composition is balanced and draws attention to the main subject.",
+    "nice capture and good idea",
+    "The scene conveys a sense of calm.",
+    "The shallow depth of field creates a pleasing bokeh effect.",
+    "The image shows a man in a dark suit next to a bright window.",
+    "I would have cropped it tighter.",
+    "The overall quality is average.",
+    "Is this a long exposure?",
+    "If the lighting were softer, the mood would be stronger.",
+)

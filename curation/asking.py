@@ -6,8 +6,8 @@ is asked or of the corpus, which belongs to the main thread.
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -22,28 +22,36 @@ class Asking:
     def __init__(self, ask: Callable[[Sequence[Request]], Results]) -> None:
         self._ask = ask
         self._closed = False
-        self._windows: queue.SimpleQueue[tuple[Sequence[Request], Future[Results]] | None]
-        self._windows = queue.SimpleQueue()
+        self._waiting: deque[tuple[Sequence[Request], Future[Results]]] = deque()
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="asking", daemon=True)
         self._thread.start()
 
     def submit(self, requests: Sequence[Request]) -> Future[Results]:
         """The results to come; they carry the engine's exception if it raises one."""
         future: Future[Results] = Future()
-        self._windows.put((requests, future))
+        with self._changed:
+            self._waiting.append((requests, future))
+            self._changed.notify()
         return future
+
+    def ahead(self) -> Sequence[Request]:
+        """The window that will be asked next; empty if there is none, or it was cancelled."""
+        with self._changed:
+            if self._closed or not self._waiting:
+                return ()
+            requests, future = self._waiting[0]
+            return () if future.cancelled() else requests
 
     def close(self) -> None:
         """Begin no more windows; the one at work is not waited for."""
-        self._closed = True
-        self._windows.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
 
     def _work(self) -> None:
-        while (item := self._windows.get()) is not None:
+        while (item := self._next()) is not None:
             requests, future = item
-            if self._closed:
-                # Begun now, it would start an engine again that is being closed.
-                future.cancel()
             if not future.set_running_or_notify_cancel():
                 continue
             try:
@@ -54,3 +62,15 @@ class Asking:
                 future.set_result(results)
             # Not kept until the next window comes: pixels are large.
             del item, requests, future
+
+    def _next(self) -> tuple[Sequence[Request], Future[Results]] | None:
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                # Begun now, they would start an engine again that is being closed.
+                for _, future in self._waiting:
+                    future.cancel()
+                self._waiting.clear()
+                return None
+            return self._waiting.popleft()

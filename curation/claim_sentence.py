@@ -96,7 +96,8 @@ _AFTER = frozenset(
     """
     and or nor with in at on for from to of throughout overall everywhere than as by due because
     across all over enough here again too but yet when while if is are was the a an this that its
-    anywhere without which who where making giving although though so it i you
+    anywhere without which who where making giving although though so it i you along around near
+    under between against like inside outside after before during towards toward upon even
     """.split()
 )
 _IF = frozenset("if unless whether".split())
@@ -142,11 +143,12 @@ class Sentence:
         """Whether the phrase stands in a condition, a purpose or a guess."""
         first, _ = self.clause(hit)
         before = self.words[first : hit.first]
-        if _UNREAL & set(before[-4:]):
+        if _UNREAL & set(before[-4:]) or _IF & set(self.words[: hit.first]):
             return True
-        if hit.phrase.kind == "more":
-            return False
-        return bool(_IF & set(self.words[: hit.first])) or "would" in before
+        if self.words[:1] == ["had"]:
+            return True  # had it been sharper
+        said = {"call", "say", "describe"}.isdisjoint(before)
+        return hit.phrase.kind != "more" and "would" in before and said
 
     def background(self, hit: Hit, *, moving: bool = False) -> bool:
         """Whether its clause speaks of what is meant to be out of focus, or of what moves."""
@@ -178,7 +180,8 @@ class Sentence:
                 break
             if word in _PREPOSITIONS or (word in ("and", ",") and not self._chained(at, hit)):
                 break
-            apart = other is not None and not other.phrase.noun and not joined
+            # An adjective stands between a negation and its noun, but not another adjective.
+            apart = other is not None and not (other.phrase.noun or hit.phrase.noun or joined)
             if apart and word not in words.NEGATORS:
                 break
             joined = joined or word in ("or", "nor", "and")
@@ -186,7 +189,8 @@ class Sentence:
                 # Neither … nor is one negation, and so is no … nor.
                 pair = word == "nor" and bool({"neither", "no", "not"} & set(self.words[:at]))
                 count, first = count + (not pair), at
-                nearly = nearly or word in words.NEARLY
+                next_to = self.words[max(0, at - 2) : at] == ["next", "to"]
+                nearly = nearly or next_to or word in words.NEARLY
             elif other is None and word not in _ARTICLES | {"or", "nor", "and", ","}:
                 budget -= 1
             at -= 1
@@ -198,11 +202,10 @@ class Sentence:
     def _of_nothing(self, hit: Hit) -> bool:
         """*Nothing in this frame is really sharp*: the subject denies, however far away."""
         start, _ = self.clause(hit)
-        head = [word for word in self.words[start : hit.first] if word != "and"]
+        head = self.words[start : hit.first]
+        head = head[1:] if head[:1] == ["and"] else head
         return (
-            bool(head)
-            and head[0] in ("nothing", "none", "nobody", "nowhere")
-            and (not words.COPULAS.isdisjoint(head))
+            bool(head) and head[0] in ("nothing", "none", "nobody", "nowhere") and "and" not in head
         )
 
     def _negates(self, at: int) -> bool:
@@ -214,7 +217,6 @@ class Sentence:
             "but": before == ["anything"],
             "little": before not in (["a"], ["some"], ["the"], ["very"]),
             "few": before not in (["a"], ["some"], ["the"], ["very"]),
-            "next": after == ["to", "no"],
         }
         if word in only_with:
             return only_with[word]
@@ -230,9 +232,12 @@ class Sentence:
             return False
         if hit.phrase.noun and self._predicate(hit.last) is not None:
             return False  # no noise, and colours are lively
-        between = range(at + 1, hit.first)
-        return all(self.words[i] in ("and", "or", ",", "any", "visible") or i in self.at
-                   for i in between)  # fmt: skip
+        # No blur and crisp edges: an adjective of its own makes it stand alone.
+        joining = {"and", "or", ",", "any", "visible"}
+        return all(
+            self.words[i] in joining or (i in self.at and self.at[i].phrase.kind == hit.phrase.kind)
+            for i in range(at + 1, hit.first)
+        )
 
     # Amounts -----------------------------------------------------------------------------------
 
@@ -275,7 +280,7 @@ class Sentence:
             word = self.words[place]
             if word in STOPS or (word in _BREAKS and word != ":"):
                 break
-            if word in (",", "and", "with") and said - words.COPULAS - _ADVERBS - {":"}:
+            if word in (",", ":", "and", "with") and said - words.COPULAS - _ADVERBS - {":"}:
                 break
             negates = word in words.NEGATORS and word not in words.LOW and word != "none"
             denied = denied or negates or word.endswith("n't") or word in _HARDLY
@@ -294,7 +299,12 @@ class Sentence:
         joins = words.COPULAS | {":", "has", "have", "cannot", "can", "could", "must"}
         while at < len(self.words) and others < 6:
             word, other = self.words[at], self.at.get(at)
-            if word in joins or (word in words.LOW - words.HIGH - words.HIDING and not others):
+            wishing = word in ("leaves", "leave") and "desired" in self.words[at : at + 7]
+            if (
+                wishing
+                or word in joins
+                or (word in words.LOW - words.HIGH - words.HIDING and not others)
+            ):
                 return at
             if word in STOPS | _BREAKS | {",", "and", "or", "hides", "covers", "with", "to"}:
                 return None
@@ -369,7 +379,7 @@ class Sentence:
         """The noun before the verb that joins it to an adjective; of *edges of it*, the edges."""
         at = hit.first - 1
         # Restrained but clear: the subject may stand in the clause before.
-        while at >= 0 and self.words[at] not in words.COPULAS:
+        while at >= 0 and not self._joins(at):
             at -= 1
         group: list[str] = []
         for place in range(at - 1, -1, -1):
@@ -381,6 +391,10 @@ class Sentence:
             elif word not in _ADVERBS | words.COPULAS | _ARTICLES | {"and"}:
                 group.append(singular(word))
         return group[0] if group else ""
+
+    def _joins(self, at: int) -> bool:
+        """Whether a verb joins an adjective to a subject; *and looks* has its subject before."""
+        return self.words[at] in words.COPULAS and self.words[max(0, at - 1) : at] != ["and"]
 
 
 def _hits(sentence: list[str]) -> Iterator[Hit]:

@@ -32,7 +32,9 @@ FAULT_NOUNS: dict[str, tuple[str, ...]] = {
         jpeg damage, jpeg block, jpeg compression artefact, blocking artefact, coding block,
         compression block, block pattern, block grid, block structure, blocky pattern,
         blocky artefact, coding artefact, codec damage, ringing, mosquito noise,
-        square blocking, pixel block, blocking pattern, block edge, block boundary, 8x8 block
+        square blocking, pixel block, blocks are apparent, blocks are visible, visible block,
+        mosaic, squares are visible, visible square, blocking pattern, block edge,
+        block boundary, 8x8 block
     """),
     "banding": _phrases("banding, posterisation, posterization, colour banding, tonal stairs"),
     "underexposed": _phrases("""
@@ -55,8 +57,10 @@ FAULT_NOUNS: dict[str, tuple[str, ...]] = {
         clipped black, shadow clipping
     """),
     "dark": _phrases("darkness, gloom, murk, murkiness, dimness, blackness, excess darkness"),
+    "faulty": _phrases("fault, flaw, distortion, defect, degradation, technical fault, damage"),
     "flat": _phrases("""
-        flatness, tonal flatness, contrast loss, loss of contrast, veil, haze, veiled contrast,
+        greyness, flatness, tonal flatness, contrast loss, loss of contrast, veil, haze,
+        veiled contrast,
         missing contrast, missing punch, milky haze, tone flatness
     """),
     "pale": _phrases("""
@@ -109,7 +113,7 @@ LOW = frozenset(
     terrible awful horrible subpar lousy feeble minimal soft wiped suffers suffer thin short
     inaccurate wrong incorrect unbalanced skewed lose loses losing nonexistent absent sparse crude
     smoothed washed compromised degraded below lackluster lacklustre scarce unresolved ruined
-    destroyed bare
+    destroyed bare desired
     """.split()
 )
 HIGH = frozenset(
@@ -146,7 +150,9 @@ FAULT_ABSENT = frozenset(
     """.split()
 )
 HEAVY = frozenset(
-    "strong heavy severe excessive obvious significant major much extreme pronounced serious".split()
+    """
+    strong heavy severe excessive obvious significant major much extreme pronounced serious
+    """.split()
 )
 """What is denied of a fault together with one of these may still be there a little."""
 FAULT_MILD = frozenset(
@@ -238,9 +244,13 @@ SOUND_WORDS: dict[str, tuple[str, ...]] = {
         in sharp focus, crisply, pin point sharp, cleanly drawn, hi res, richly detailed
     """),
     "noise": _phrases("noiseless, grainless"),
+    "faulty": _phrases("""
+        flawless, faultless, unblemished, undisturbed rendering, clean rendering, clean file,
+        sound file, healthy file, pristine
+    """),
     "compression": _phrases("""
         uncompressed, artefactless, compression leaves no, compression has left no,
-        compression left no
+        compression left no, compression that leaves no
     """),
     "flat": _phrases("""
         contrasty, punchy, high contrast, deep black, rich black, true black, brilliant white,
@@ -254,6 +264,7 @@ SOUND_WORDS: dict[str, tuple[str, ...]] = {
         well exposed, properly exposed, correctly exposed, perfectly exposed, nicely exposed,
         well lit, nicely lit, evenly exposed, beautifully exposed, evenly lit, perfectly lit,
         good exposure, nailed the exposure, neither over nor underexposed, beautifully lit,
+        exposed properly, exposed correctly, exposed perfectly, exposed well,
         excellently exposed, superbly exposed
     """),
 }
@@ -291,7 +302,7 @@ PHOTO_NOUNS = frozenset(
     """
     image photo picture photograph shot frame pic capture snapshot photography it this everything
     all whole overall result rendering scene entire exposure view
-    snap impression look appearance entirety
+    snap impression look appearance entirety nothing none they these file
     """.split()
 )
 SURFACES = frozenset("surface area sky region gradient tone shadow background".split())
@@ -354,7 +365,7 @@ NEGATORS = frozenset(
     fails miss misses
     """.split()
 )
-NEARLY = frozenset("hardly barely scarcely little few next almost minimal".split())
+NEARLY = frozenset("hardly barely scarcely little few".split())
 DESIRES = frozenset(
     """
     could should would needs need needed wish want wants benefit benefits improve improved improves

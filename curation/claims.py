@@ -20,12 +20,13 @@ ASPECTS: dict[str, str] = {
     "dark": "exposure", "bright": "exposure", "highlights": "exposure", "shadows": "exposure",
     "misexposed": "exposure", "flat": "contrast", "pale": "colour", "grey": "colour",
     "toneless": "colour", "vivid": "colour", "cast": "colour", "warm": "colour", "cool": "colour",
+    "faulty": "overall",
 }  # fmt: skip
 """Property → the aspect that it belongs to.
 
 *misexposed* is under- or overexposed, *highlights* and *shadows* are clipped ones, *flat* is
 without contrast, *pale* with little colour, *grey* and *toneless* without any, *vivid* with too
-much, *cast* with a tint over it all.
+much, *cast* with a tint over it all, *faulty* with any fault at all.
 """
 
 STRENGTHS = ("mild", "plain", "strong")
@@ -33,9 +34,10 @@ STRENGTHS = ("mild", "plain", "strong")
 # What holds of every corner if it holds at all.
 _EVERYWHERE = frozenset({"noise", "compression", "banding"})
 
+_NEARLY_NONE = words.NEARLY | {"low", "controlled", "negligible", "minimal"}
 _CARRIERS = words.PHOTO_NOUNS | words.FINE_THINGS | words.SURFACES | words.PLACES
 
-# Compression alone is no fault: it has to show.
+# What shows that compression is more than a way to store a photo.
 _SEEN = (words.STRONG | words.FAULT_MILD | words.VISIBLE | {"apparent", "high"}) - {"far", "rather"}
 
 _GRADED = words.LOW | words.HIGH | words.MEDIUM | words.EXCESS
@@ -46,6 +48,7 @@ _RIGHT = frozenset(
 )
 _NEUTRAL = frozenset("neutral true accurate balanced".split())
 _FAITHFUL = _NEUTRAL | frozenset("natural correct faithful right proper realistic".split())
+_ENDS = frozenset("high low bright dark strong weak".split())
 _FULL = frozenset("perfectly entirely completely fully totally quite".split())
 _BRIGHT_TONES = frozenset("highlight bright white light sky".split())
 _DARK_TONES = frozenset("shadow dark black".split())
@@ -70,7 +73,7 @@ class Claim:
 
     @property
     def aspect(self) -> str:
-        """One of sharpness, noise, compression, exposure, contrast and colour."""
+        """One of sharpness, noise, compression, exposure, contrast, colour and overall."""
         return ASPECTS[self.what]
 
 
@@ -117,38 +120,51 @@ def _claims_of(sentence: Sentence) -> Iterator[Claim]:
 def _fault(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
     """A noun for a fault: it is there unless that is denied."""
     name = hit.phrase.stands_for
-    if name == "blur" and sentence.background(hit, moving=True):
-        return
-    if name == "cast" and hit.phrase.words == ("cast",) and not _is_cast(sentence, hit):
-        return
-    if hit.phrase.words == ("grain",) and sentence.words[hit.last + 1 : hit.last + 2] == ["of"]:
+    if _meant_otherwise(sentence, hit):
         return
     denial = sentence.denial(hit)
     denied, nearly = denial.odd, denial.nearly
     before, after = sentence.amount_before(hit), sentence.amount_after(hit, alone=denial.count > 0)
     said = before.words | (after.words if after else frozenset())
     last = after.last if after else before.last
-    if "free" in before.words and before.last > hit.last:
-        denied = not denied
     if after is not None:
         if after.words & words.MEDIUM and not after.words & words.FAULT_ABSENT:
             return
         denied ^= bool(after.words & words.FAULT_ABSENT) ^ after.denied
-        nearly = nearly or bool(after.words & (words.NEARLY | {"low", "controlled", "negligible"}))
+        nearly = nearly or bool(after.words & _NEARLY_NONE)
     elif before.words & words.FAULT_ABSENT - words.NEGATORS:
         denied, nearly = not denied, True
+    elif "none" in sentence.words[hit.last + 1 : hit.last + 4]:
+        denied = not denied  # looked for grain and found none
+    if "free" in before.words and before.last > hit.last:
+        denied = not denied
+    if not denied and (name == "faulty" or not _shows(sentence, hit, said)):
+        return  # what fault, the text will say
+    # No heavy noise may well be some.
+    nearly = nearly or not words.HEAVY.isdisjoint(sentence.words[denial.first : hit.first])
     strength = _strength(sentence, hit)
-    if hit.phrase.words == ("compression",) and not (denied or said & _SEEN):
-        cause = sentence.words[max(0, hit.first - 4) : hit.first]
-        if {"because", "due", "from"}.isdisjoint(cause):
-            return
     if denied:
-        # No heavy noise may well be some.
-        nearly = nearly or not words.HEAVY.isdisjoint(sentence.words[denial.first : hit.first])
         strength = "mild" if nearly else "plain" if strength == "mild" else strength
     elif said & words.FAULT_MILD and "lot" not in said:
         strength = "mild"
     yield _claim(sentence, name, not denied, strength, hit, min(denial.first, hit.first), last)
+
+
+def _meant_otherwise(sentence: Sentence, hit: Hit) -> bool:
+    """Blur of the background or of what moves, casts of plays, the grain of wood."""
+    if hit.phrase.stands_for == "blur":
+        return sentence.background(hit, moving=True)
+    if hit.phrase.words == ("cast",):
+        return not _is_cast(sentence, hit)
+    return hit.phrase.words == ("grain",) and sentence.words[hit.last + 1 : hit.last + 2] == ["of"]
+
+
+def _shows(sentence: Sentence, hit: Hit, said: frozenset[str]) -> bool:
+    """Compression alone is no fault: it has to show, or to be the cause of something."""
+    if hit.phrase.words != ("compression",) or said & _SEEN:
+        return True
+    cause = sentence.words[max(0, hit.first - 4) : hit.first]
+    return not {"because", "due", "from"}.isdisjoint(cause)
 
 
 def _is_cast(sentence: Sentence, hit: Hit) -> bool:
@@ -222,6 +238,10 @@ def _grade_of(sentence: Sentence, hit: Hit) -> _Grade | None:
         said, first = said | before.words, min(first, before.first)
     if amount.denied and said.isdisjoint(_GRADED | words.VISIBLE):
         return None  # neither warm nor cool: nothing about how much of it there is
+    if {"could", "should"} & said:
+        if "better" not in said:
+            return None
+        said = frozenset({"limited"})
     if denial.count and amount.last == hit.last:
         said -= words.NEGATORS  # *lacks* and *lost* before the noun are negations already
     name = hit.phrase.stands_for
@@ -263,7 +283,7 @@ def _colours(grade: _Grade) -> str | None:
 def _exposure(sentence: Sentence, hit: Hit, grade: _Grade) -> Iterator[Claim]:
     """Exposure that is right, too low, too high, or merely wrong."""
     said, ends = grade.words, (hit, grade.first, grade.last)
-    too = "too" in said and not grade.denied
+    too = "too" in said and bool(said & _ENDS) and not grade.denied
     if said & {"dark", "bright", "high"} and not (too or grade.denied):
         shade = "dark" if "dark" in said else "bright"
         yield _claim(sentence, shade, True, _strength(sentence, hit), *ends)
@@ -273,7 +293,7 @@ def _exposure(sentence: Sentence, hit: Hit, grade: _Grade) -> Iterator[Claim]:
     name, wrong = "misexposed", bool(grade.lacking) or too
     if wrong and said & {"low", "insufficient", "lacking", "weak"}:
         name = "underexposed"
-    elif wrong and too and said & {"high", "bright", "strong", "long"}:
+    elif wrong and too and said & {"high", "bright", "strong"}:
         name = "overexposed"
     yield _claim(sentence, name, wrong, "plain", *ends)
 
@@ -302,7 +322,11 @@ def _wish(sentence: Sentence, hit: Hit) -> Iterator[Claim]:
         name = {"dark": "underexposed", "bright": "overexposed"}.get(
             hit.phrase.stands_for, hit.phrase.stands_for
         )
-        yield _claim(sentence, name, True, "mild", hit, hit.first, hit.last)
+        if sentence.denial(hit).odd:
+            # It could not be sharper.
+            yield _claim(sentence, name, False, "strong", hit, hit.first, hit.last)
+        else:
+            yield _claim(sentence, name, True, "mild", hit, hit.first, hit.last)
 
 
 def _adjective(sentence: Sentence, hit: Hit) -> Iterator[Claim]:

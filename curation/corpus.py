@@ -53,6 +53,8 @@ _KEYS = {
     "group_losses": ["dimension", "value", "measure"],
     "verdicts": ["filter_id", "caption_id"],
     "filters": ["filter_id"],
+    "places": ["filter_id", "image_id"],
+    "image_hashes": ["image_id"],
 }
 
 _HEADERS = 3 * 4096
@@ -71,7 +73,7 @@ _SETTINGS = (
 )
 
 VERDICT_COLUMNS = frozenset(
-    "kept dropped_by dropped_value dropped_threshold run_id created_at".split()
+    "kept dropped_by dropped_value dropped_threshold weight run_id created_at".split()
 )
 """Columns of the view `corpus` that no policy may use: they follow from runs, not from captions."""
 
@@ -80,6 +82,13 @@ INDEXED = 4096
 
 LARGE = 200_000
 """Rows from which on reading a whole column takes longer than looking a window's keys up."""
+
+CACHE_BYTES = 64 << 20
+CAPTION_BYTES = 110
+PHOTO_BYTES = 400
+"""What DuckDB may hold in memory while captions are written: a cache of the file, and the indexes
+of the primary keys, which cannot be put out (some 85 to 100 bytes per caption; a photo has keys in
+`images` and `files`, and its path is one)."""
 
 PER_LOOK = 512
 """Keys per query of the former: DuckDB leaves its index for lists much longer than that."""
@@ -230,6 +239,35 @@ class Corpus:
             raise
         self._db.execute("COMMIT")
 
+    @contextmanager
+    def in_little_memory(self, captions: int, photos: int) -> Iterator[None]:
+        """While up to so many captions and photos are added, DuckDB keeps little of the file.
+
+        By itself it would keep what it has read and written until most of the memory is full.
+        """
+        import duckdb
+
+        limit = (
+            CACHE_BYTES
+            + CAPTION_BYTES * (captions + self._rows_about("captions"))
+            + PHOTO_BYTES * (photos + self._rows_about("files"))
+        )
+        if limit > psutil.virtual_memory().total // 2:
+            yield
+            return
+        # More is in use if somebody asked a large question before: then it stays as it is.
+        with suppress(duckdb.Error):
+            self._db.execute(f"SET memory_limit = '{limit >> 10}KiB'")
+        try:
+            yield
+            # Now, with little memory, and not when the file is closed; if it cannot be written,
+            # whoever writes next or closes it is told.
+            with suppress(duckdb.Error):
+                self._db.execute("CHECKPOINT")
+        finally:
+            with suppress(duckdb.Error):
+                self._db.execute("RESET memory_limit")
+
     # ---- asking -------------------------------------------------------------------------------
 
     def table(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
@@ -291,6 +329,28 @@ class Corpus:
         if tree.get("error"):
             raise UsageError(f"the query does not parse: {tree.get('error_message', '')}")
         check_tree(tree, {row[0] for row in self.rows("SHOW TABLES")})
+
+    def stage(self, name: str, query: str, data: pa.Table | None = None) -> None:
+        """Keep a query's result as a temporary table, in place of an older one of this name.
+
+        ``{data}`` in the query stands for `data`. A user's conditions may be part of the query.
+
+        Raises:
+            UsageError: the query fails, as a condition may on a value nobody could foresee.
+        """
+        import duckdb
+
+        try:
+            if data is None:
+                self._db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+                return
+            with self._registered(data) as given:
+                text = query.replace("{data}", given)
+                self._db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}")
+        except (duckdb.IOException, duckdb.OutOfMemoryException):
+            raise
+        except duckdb.Error as error:
+            raise UsageError(f"the query failed: {_reason(error)}") from error
 
     def columns(self, view: str) -> list[str]:
         """The names of a table's or view's columns."""

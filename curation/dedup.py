@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curation.leaders import leaders, settle
@@ -197,7 +199,11 @@ def _checked(
 
 def _codes(labels: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
     """The place of each label among the sorted distinct ones."""
-    return np.asarray(np.unique(np.asarray(labels), return_inverse=True)[1], dtype=np.int64)
+    if not len(labels):
+        return np.empty(0, dtype=np.int64)
+    coded = pa.array(labels).dictionary_encode()
+    ranks = pc.rank(coded.dictionary, tiebreaker="first").to_numpy().astype(np.int64) - 1
+    return np.asarray(ranks[coded.indices.to_numpy()], dtype=np.int64)
 
 
 def _wordings(texts: Sequence[str], members: Indices) -> tuple[NDArray[np.int64], list[str]]:

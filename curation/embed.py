@@ -78,31 +78,33 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit-length vectors in the order of the texts."""
-        texts = list(texts)
-        width = int(self._model.get_embedding_dimension() or 0)
-        found = np.empty((len(texts), width), dtype=np.float32)
+        found: Vectors | None = None
         for batch in batches(self._lengths(texts), _TOKENS):
             vectors = self._model.encode(
                 [texts[index] for index in batch.tolist()],
                 batch_size=len(batch),
                 convert_to_tensor=True,
                 show_progress_bar=False,
-            )
-            wide = vectors.float()
+            ).float()
             # Only now: in bfloat16 lengths would be off by a few thousandths.
-            lengths = wide.norm(dim=1, keepdim=True).clamp_min(1e-12)
-            found[batch] = (wide / lengths).cpu().numpy()
-        return found
+            vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
+            if found is None:
+                found = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
+            found[batch] = vectors.cpu().numpy()
+        return np.empty((0, 0), dtype=np.float32) if found is None else found
 
     def _lengths(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Tokens of each text, as many as the model reads."""
+        """Tokens of each text, as many as the model reads; about so many for models without any."""
         if not texts:
             return np.empty(0, dtype=np.int64)
-        most = int(self._model.max_seq_length or 1 << 30)
-        tokens = self._model.tokenizer(
+        tokenizer = self._model.tokenizer
+        if not callable(tokenizer):
+            return np.array([len(text) // 4 + 1 for text in texts], dtype=np.int64)
+        tokens = tokenizer(
             list(texts), truncation=False, padding=False, return_attention_mask=False, verbose=False
         )["input_ids"]
-        return np.minimum([len(ids) for ids in tokens], most)
+        most = min(self._model.max_seq_length or np.inf, 2**31)
+        return np.array([min(len(ids), most) for ids in tokens], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -190,8 +190,8 @@ def _parts(corpus: Corpus, record: dict[str, Any]) -> Iterator[Row]:
         return
     for one in ground(text, measured.from_json(told)).findings:
         claim = one.claim
-        said = claim.property if claim.present else f"no {claim.property}"
-        why = f"{said}: {one.verdict}; {one.what} is {one.measured:.3g}"
+        said = claim.what if claim.present else f"no {claim.what}"
+        why = f"{said}: {one.verdict}; {one.scale} is {one.measured:.3g}"
         if one.threshold is not None:
             why += f", decided at {one.threshold:.3g}"
         yield "grounding", claim.text, claim.start, claim.end, why

@@ -3,31 +3,39 @@
 The first rule that a caption breaks is its reason. Before all rules of the policy stand two that
 no policy can lift: a caption whose prompt told a rating never leaves the train split, so that no
 test score reaches a model by way of a text; and one that a newer caption supersedes is not used.
+Groups and splits are those of `curation.groups`, near-identical photos joined.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from curation.corpus import Corpus, now
-from curation.policy import Policy, Rule, check_policy
-
-LEAK = Rule("rating_leak", where="split = 'train' OR coalesce(prompt_level, '') = ''")
-SUPERSEDED = Rule("superseded", where="NOT superseded")
+from curation.groups import Places, place_photos
+from curation.judge import Staged, stage, verdict_table
+from curation.policy import check_policy
+from curation.rules import Policy
 
 
 @dataclass(frozen=True)
 class Filtered:
-    """What a filter run decided; `by_rule` is in the order in which the rules apply."""
+    """What a filter run decided.
+
+    `by_rule` is in the order in which the rules apply; `alone` counts what each would drop if there
+    were no other.
+    """
 
     filter_id: str
     captions: int
     kept: int
     by_rule: dict[str, int]
+    alone: dict[str, int]
+    places: Places = field(repr=False)
+    snapshot: str = ""
 
     @property
     def dropped(self) -> int:
@@ -50,52 +58,33 @@ def apply_policy(corpus: Corpus, policy: Policy, *, shown_as: str) -> tuple[Filt
         UsageError: the policy names what the corpus does not have.
     """
     check_policy(policy, corpus, shown_as)
-    rules = (LEAK, SUPERSEDED, *policy.rules)
-    filter_id = _filter_id(corpus, policy)
-    broken = " ".join(f"WHEN NOT {rule.condition} THEN {i}" for i, rule in enumerate(rules))
-    # Asked like a user's query: a rule may fail on a value that no check could foresee.
-    judged = corpus.ask(
-        f"WITH judged AS (SELECT *, CASE {broken} ELSE {len(rules)} END AS broken FROM corpus), "
-        f"placed AS (SELECT *, CASE WHEN broken = {len(rules)} THEN row_number() OVER ("
-        f'PARTITION BY image_id, broken ORDER BY "{policy.order_by}" NULLS LAST, caption_id) '
-        f"END AS place FROM judged) "
-        f"SELECT caption_id, broken, place, CASE broken "
-        + " ".join(f"WHEN {i} THEN {rule.value}" for i, rule in enumerate(rules))
-        + " ELSE '' END AS value FROM placed ORDER BY caption_id"
+    places = place_photos(corpus, policy)
+    staged = stage(corpus, policy, places)
+    corpus.stage("verdict", f"SELECT caption_id, weight, broken, value FROM ({staged.verdicts()})")
+    snapshot = snapshot_hash(corpus)
+    filtered = _counted(corpus, staged, places, snapshot, _filter_id(corpus, policy, snapshot))
+    return filtered, verdict_table(corpus, staged, filtered.filter_id)
+
+
+def _counted(
+    corpus: Corpus, staged: Staged, places: Places, snapshot: str, filter_id: str
+) -> Filtered:
+    counts = dict(corpus.rows("SELECT broken, count(*) FROM verdict GROUP BY broken"))
+    by_rule = {name: counts.get(number, 0) for number, name in enumerate(staged.names)}
+    alone = staged.alone(corpus)
+    if not alone["superseded"]:
+        del by_rule["superseded"], alone["superseded"]
+    return Filtered(
+        filter_id, sum(counts.values()), counts.get(None, 0), by_rule, alone, places, snapshot
     )
-    names = [*(rule.name for rule in rules), "per_image"]
-    thresholds = [*(rule.threshold for rule in rules), f"≤ {policy.per_image}"]
-    kept, rule_names, values, limits = [], [], [], []
-    for row in judged.to_pylist():
-        place, broken_rule, value = row["place"], row["broken"], row["value"]
-        over = policy.per_image and place is not None and place > policy.per_image
-        fine = place is not None and not over
-        kept.append(fine)
-        rule_names.append("" if fine else names[broken_rule])
-        values.append(str(place) if over else value)
-        limits.append("" if fine else thresholds[broken_rule])
-    verdicts = pa.table(
-        {
-            "filter_id": pa.array([filter_id] * len(kept), pa.string()),
-            "caption_id": judged["caption_id"],
-            "kept": pa.array(kept, pa.bool_()),
-            "rule": pa.array(rule_names, pa.string()),
-            "value": pa.array(values, pa.string()),
-            "threshold": pa.array(limits, pa.string()),
-        }
-    )
-    by_rule = {name: rule_names.count(name) for name in names}
-    if not by_rule["superseded"]:
-        del by_rule["superseded"]
-    if not policy.per_image:
-        del by_rule["per_image"]
-    return Filtered(filter_id, len(kept), sum(kept), by_rule), verdicts
 
 
 def store_verdicts(
     corpus: Corpus, policy: Policy, filtered: Filtered, verdicts: pa.Table, *, run_id: str, to: str
 ) -> None:
     """Write the verdicts; they become what the view `corpus` shows."""
+    places = filtered.places.table
+    ids = pa.array([filtered.filter_id] * places.num_rows, pa.string())
     with corpus.transaction():
         corpus.put(
             "filters",
@@ -106,10 +95,15 @@ def store_verdicts(
                     "manifest": to,
                     "run_id": run_id,
                     "filtered_at": now(),
+                    "source": json.dumps(policy.source, default=str),
+                    "captions": filtered.captions,
+                    "kept": filtered.kept,
+                    "by_rule": json.dumps(filtered.by_rule),
                 }
             ],
         )
         corpus.put("verdicts", verdicts)
+        corpus.put("places", places.append_column("filter_id", ids))
 
 
 def snapshot_hash(corpus: Corpus) -> str:
@@ -125,8 +119,16 @@ def snapshot_hash(corpus: Corpus) -> str:
     return hashlib.sha256(f"{captions}|{ratings}".encode()).hexdigest()
 
 
-def _filter_id(corpus: Corpus, policy: Policy) -> str:
+def _filter_id(corpus: Corpus, policy: Policy, snapshot: str) -> str:
+    """A hash of the policy, the corpus and all that was decided: other decisions, another id."""
     rules = json.dumps(policy.source, sort_keys=True, default=str)
-    refined = corpus.rows("SELECT DISTINCT encoder, threshold FROM signals ORDER BY ALL")
-    identity = f"{rules}|{refined}|{snapshot_hash(corpus)}"
+    decided = corpus.value(
+        "SELECT sha256(string_agg(concat_ws('|', caption_id, broken, value, weight), '\n' "
+        "ORDER BY caption_id)) FROM verdict"
+    )
+    placed = corpus.value(
+        "SELECT sha256(string_agg(concat_ws('|', image_id, group_id, split), '\n' "
+        "ORDER BY image_id)) FROM placed"
+    )
+    identity = f"{rules}|{snapshot}|{decided}|{placed}"
     return hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -151,9 +151,11 @@ class Generation:
         began = time.monotonic()
         try:
             with (
+                self.corpus.in_little_memory(len(paths) * self.per_photo, len(paths)),
                 ImageStep(self.engine.prepare, self.engine.max_side, workers) as step,
                 closing(Asking(self._ask)) as asking,
             ):
+                self.engine.ahead = asking.ahead
                 opened = self._open_windows(paths, lambda: asking.submit([]))
                 return self._pass_through(step.windows(opened), asking)
         finally:

@@ -14,7 +14,7 @@ from typing import Any
 
 from curation.claim_words import TINTS
 from curation.claims import Claim, claims
-from curation.measuring.measure import Measurements, fault_severities
+from curation.measuring.measure import Measurements, fault_severities, implied_quality
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
@@ -68,7 +68,8 @@ SCALES: dict[str, Scale] = {
     "bright": Scale("brightness", lambda m: m.brightness, 0.25, 0.33, 0.58, 0.7, sharp=False),
     "misexposed": Scale("misexposure", _misexposure, 0.3, 0.5, 1.0, 1.8),
     "highlights": Scale("highlights", lambda m: m.highlights, 0.0, 0.0005, 0.03, 0.12, sharp=False),
-    "shadows": Scale("shadows", lambda m: m.shadows, 0.0, 0.0005, 0.04, 0.15, sharp=False),
+    # Detail is lost in shadows long before they are clipped.
+    "shadows": Scale("shadows", lambda m: m.shadows, _NEVER, _NEVER, 0.04, 0.15, sharp=False),
     "flat": Scale(
         "low contrast", lambda m: fault_severities(m)["low contrast"], 0.02, 0.15, 0.38, 0.65
     ),
@@ -83,6 +84,9 @@ SCALES: dict[str, Scale] = {
     "cast": Scale("cast", lambda m: m.cast, 0.5, 2.0, 13.0, 20.0, sharp=False),
     "warm": Scale("warmth", lambda m: m.warmth, -10.0, -5.0, 8.0, 20.0, sharp=False),
     "cool": Scale("−warmth", lambda m: -m.warmth, -18.0, -10.0, 3.0, 12.0, sharp=False),
+    "faulty": Scale(
+        "quality lost", lambda m: 1 - implied_quality(m), 0.02, 0.08, 0.33, 0.6, sharp=False
+    ),
 }  # fmt: skip
 """Property → its scale."""
 

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ PHOTO_SECONDS = 120.0
 
 The largest photos allowed take ten seconds to decode and measure at full size.
 """
+
+READER_NICENESS = 5
+"""How much readers stand back where processors are short."""
 
 _START_SECONDS = 120.0
 _GRACE_SECONDS = 30.0
@@ -364,6 +368,9 @@ def _follow_parent(parent: int) -> None:
     os.dup2(quiet, 2)
     os.close(quiet)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Readers are ahead of the engine; where it computes on the same processors, it goes first.
+    with suppress(OSError):
+        os.nice(READER_NICENESS)
     follow(parent)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -15,7 +16,7 @@ from curation.bank import bank_sets, draw_bank, read_bank
 from curation.config import RunConfig
 from curation.corpus import Corpus, now
 from curation.exemplars import ExemplarSets
-from curation.prompts import PromptLibrary
+from curation.prompts import Exemplar, PromptLibrary
 from uniqa.console import say, warn
 from uniqa.errors import InputError
 
@@ -52,6 +53,44 @@ def exemplars_of(
             "--exemplars FILE",
         )
     return {task: _drawn(corpus, config, library, task, shots, run_id) for task in config.tasks}
+
+
+def exemplars_for(
+    image_id: str,
+    task: str,
+    library: PromptLibrary,
+    *,
+    shots: int,
+    sets: int,
+    seed: int,
+    bank: Path | None,
+    corpus: Path,
+) -> tuple[Exemplar, ...]:
+    """What a run with these settings would show before it asks about a photo; stores nothing.
+
+    Args:
+        image_id: of the photo asked about.
+        task: what it is asked about.
+        library: gives the exemplars' question.
+        shots, sets, seed: as for a run.
+        bank: the user's own exemplars; else they are those stored in the corpus, or drawn from it.
+        corpus: looked into without a bank only.
+
+    Raises:
+        InputError: bank or corpus cannot supply so many.
+    """
+    config = RunConfig(corpus=corpus, tasks=(task,), exemplars=bank, exemplar_sets=sets, seed=seed)
+    if not shots or bank is not None or not corpus.is_file():
+        shown = exemplars_of(None, config, library, shots, run_id="")
+        return shown[task].for_image(image_id) if shown else ()
+    with Corpus(corpus) as store:
+        # As a run knows it: the task's own ratings go first.
+        group = store.value(
+            "SELECT group_id FROM ratings WHERE image_id = ? ORDER BY task <> ?, dataset LIMIT 1",
+            [image_id, task],
+        )
+        shown = exemplars_of(store, config, library, shots, run_id="")
+    return shown[task].for_image(image_id, group or image_id)
 
 
 def _warn_of_held_back(corpus: Corpus, image_ids: set[str]) -> None:

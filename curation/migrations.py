@@ -177,7 +177,7 @@ def m004_signals(db: Any) -> None:
     """Signals of words alone, of the photo and of the whole corpus; what a group is worth."""
     db.execute("DROP VIEW image_summary; DROP VIEW corpus;")
     for column in (
-        "problems INTEGER", "problem_list VARCHAR", "opener FLOAT", "informativeness FLOAT",
+        "problems INTEGER", "problem_list VARCHAR[]", "opener FLOAT", "informativeness FLOAT",
         "repeats_kind VARCHAR", "repeats VARCHAR", "images_alike INTEGER",
         "gain FLOAT", "gain_rank INTEGER", "meaning INTEGER",
         "ar FLOAT", "ir FLOAT", "air FLOAT", "air_rank INTEGER",
@@ -212,10 +212,27 @@ def m004_signals(db: Any) -> None:
     """)
 
 
+def m005_policies(db: Any) -> None:
+    """What a filter was, weights and places that it gave, and what photos look like."""
+    db.execute("""
+        ALTER TABLE verdicts ADD COLUMN weight FLOAT DEFAULT 1.0;
+        ALTER TABLE filters ADD COLUMN source JSON;
+        ALTER TABLE filters ADD COLUMN captions BIGINT;
+        ALTER TABLE filters ADD COLUMN kept BIGINT;
+        ALTER TABLE filters ADD COLUMN by_rule JSON;
+        CREATE TABLE places (
+            filter_id VARCHAR, image_id VARCHAR, group_id VARCHAR, split VARCHAR,
+            PRIMARY KEY (filter_id, image_id));
+        CREATE TABLE image_hashes (
+            image_id VARCHAR PRIMARY KEY, method VARCHAR, hash BLOB);
+    """)
+
+
 MIGRATIONS: tuple[Callable[[Any], None], ...] = (
     m001_initial,
     m002_views,
     m003_in_context,
     m004_signals,
+    m005_policies,
 )
 """In order; the position is the number that the corpus remembers."""

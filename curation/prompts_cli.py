@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from curation.cli_options import JsonOption, one_of
+from curation.cli_options import DEFAULT_CORPUS, JsonOption, one_of
 from uniqa.console import print_json, print_table, say
 from uniqa.errors import UsageError
 from uniqa.levels import LEVELS
@@ -88,14 +88,21 @@ def render(
     ] = None,
     shots: Annotated[
         int | None,
-        typer.Option(min=1, help="Exemplars shown, with --exemplars.", show_default="2"),
+        typer.Option(
+            min=1,
+            help="Exemplars shown: of the bank, or else as drawn from the corpus.",
+            show_default="2 with --exemplars",
+        ),
     ] = None,
-    sets: Annotated[int, typer.Option(min=1, help="Exemplar sets, with --exemplars.")] = 4,
+    sets: Annotated[int, typer.Option(min=1, help="Exemplar sets.")] = 4,
+    corpus: Annotated[
+        Path, typer.Option(help="The corpus that exemplars are drawn from without --exemplars.")
+    ] = DEFAULT_CORPUS,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What a model gets when it is asked about a photo: messages, exact prompt, token counts."""
-    from curation.bank import bank_sets, read_bank
+    from curation.incontext import exemplars_for
     from curation.prompts import PromptLibrary
     from curation.render import photo_id, render
 
@@ -105,14 +112,11 @@ def render(
         raise UsageError(f"'{name}' is a task, not a prompt", f"Name one, like {task}/{cues[0]}")
     if level:
         one_of(level, LEVELS, "--level")
-    if shots is not None and exemplars is None:
-        raise UsageError("--shots says nothing without a bank", "Name it by --exemplars FILE")
     image_id = photo_id(image)
-    if exemplars is not None:
-        bank = read_bank(exemplars, library)
-        shown = bank_sets(bank, task, shots=shots or 2, sets=sets, seed=seed).for_image(image_id)
-    else:
-        shown = ()
+    how_many = shots or (2 if exemplars is not None else 0)
+    shown = exemplars_for(
+        image_id, task, library, shots=how_many, sets=sets, seed=seed, bank=exemplars, corpus=corpus
+    )
     if index is None:
         question = library.question(
             task,

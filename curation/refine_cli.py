@@ -210,10 +210,10 @@ def _worth(result: Refined) -> Iterator[tuple[str, ...]]:
 
 
 def _explain(corpus: Path, caption_id: str, as_json: bool) -> None:
-    from curation.corpus import Corpus
     from curation.explain import explain
+    from curation.reading import reading
 
-    with Corpus(corpus) as store:
+    with reading(corpus) as store:
         told = explain(store, caption_id)
     if as_json:
         print_json(told.as_dict())

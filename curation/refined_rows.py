@@ -101,7 +101,7 @@ def signals(
         "words": told["words"],
         "distinct_words": told["distinct_words"],
         "problems": pa.array(counts(problems), pa.int32()),
-        "problem_list": pa.array([", ".join(one) for one in problems], pa.string()),
+        "problem_list": pa.array(problems, pa.list_(pa.string())),
         "opener": _floats(openers),
         "informativeness": told["informativeness"],
         "rank": pa.array(_ranks(order, codes(told["image_id"])), pa.int32()),

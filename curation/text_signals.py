@@ -28,8 +28,8 @@ from curation.informative import informativeness
 _CHUNK = 2000
 _POOL_FROM = 8 * _CHUNK
 _RULES = (
-    "hygiene", "language", "informative", "informative_words", "claims", "claim_words", "tokens",
-    "implied", "text_signals",
+    "hygiene", "language", "informative", "informative_words", "claims", "claim_sentence",
+    "claim_words", "tokens", "implied", "text_signals",
 )  # fmt: skip
 
 SCHEMA = pa.schema(

@@ -21,7 +21,7 @@ from curation.images import Unusable
 from curation.measuring.measure import Measurements
 
 _CHUNK = 256
-_RULES = ("claims", "claim_words", "tokens", "grounding")
+_RULES = ("claims", "claim_sentence", "claim_words", "tokens", "grounding")
 
 
 @dataclass

@@ -147,6 +147,7 @@ CORPUS: tuple[Column, ...] = (
         dropped_by = rule: the rule that dropped it
         dropped_value = value: the value that decided
         dropped_threshold = threshold: the rule's limit
+        weight: what the last filter weighs it with, if kept; 1 unless the policy says otherwise
         """,
     ),
     *_columns(

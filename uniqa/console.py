@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -93,21 +93,49 @@ def print_table(
 ) -> None:
     """A table people can read; cells are printed literally, columns in `right` right-aligned.
 
-    It goes to `console`, if one is given, else to stdout.
+    It goes to `console`, if one is given, else to stdout. Where there is no room for its words it
+    becomes one block per row.
     """
-    table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
-    to_right = set(right)
-    for column in columns:
-        table.add_column(
-            escape(column), justify="right" if column in to_right else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
     target = people if to_people else console or Console(highlight=False)
     if not target.is_terminal and not os.environ.get("COLUMNS"):
         # A pipe or a log has no width: 80 columns would fold paths and texts needlessly.
         target = Console(file=target.file, highlight=False, width=140)
+    cells = [[cell(value) for value in row] for row in rows]
+    needed = [
+        min(_LONGEST_WORD, max(_longest_word(text) for text in (column, *texts)))
+        for column, *texts in zip(columns, *cells, strict=True)
+    ]
+    if sum(needed) + 3 * len(needed) + 1 > target.width:
+        _print_blocks(target, title, columns, cells)
+        return
+    table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
+    to_right = set(right)
+    for column, width in zip(columns, needed, strict=True):
+        justify: JustifyMethod = "right" if column in to_right else "left"
+        table.add_column(escape(column), justify=justify, overflow="fold", min_width=width)
+    for texts in cells:
+        table.add_row(*map(Text, texts))
     target.print(table)
+
+
+_LONGEST_WORD = 20
+"""Letters from which on a word may be broken: paths and hashes are."""
+
+
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
+
+
+def _print_blocks(
+    target: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    if title:
+        target.print(Text(title, style="italic"), soft_wrap=True)
+    longest = max(map(len, columns), default=0)
+    for number, row in enumerate(rows, start=1):
+        target.print(Text(f"row {number}", style="bold"))
+        for column, text in zip(columns, row, strict=True):
+            target.print(Text(f"  {column:{longest}}  {text}"), soft_wrap=True)
 
 
 def print_rows(
@@ -122,11 +150,7 @@ def print_rows(
     if len(columns) * 10 <= width:
         print_table("", columns, rows, right=right, console=console)
         return
-    longest = max(len(column) for column in columns)
-    for number, row in enumerate(rows, start=1):
-        target.print(Text(f"row {number}", style="bold"))
-        for column, value in zip(columns, row, strict=True):
-            target.print(Text(f"  {column:{longest}}  {cell(value)}"), soft_wrap=True)
+    _print_blocks(target, "", columns, [[cell(value) for value in row] for row in rows])
 
 
 def cell(value: object) -> str:

@@ -74,6 +74,11 @@ def untold(_answers: int) -> None:
     """An `on_answered` that nobody listens to."""
 
 
+def nothing_ahead() -> Sequence[Request]:
+    """An `ahead` of somebody who does not know what comes next."""
+    return ()
+
+
 class Engine(Protocol):
     """A model that answers questions about photos."""
 
@@ -96,6 +101,10 @@ class Engine(Protocol):
 
     on_answered: Callable[[int], None]
     """Told how many more answers have come, while `generate` is at work; set by whoever asks."""
+
+    ahead: Callable[[], Sequence[Request]]
+    """The requests of the `generate` to come, as far as known; set by whoever asks. An engine may
+    begin on them when it would else be half idle, and has their answers sooner then."""
 
     def prepare(self, photo: Photo) -> Any:
         """What requests need of a photo. Runs in the image step's processes, so it is picklable."""

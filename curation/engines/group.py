@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from curation.engines.base import Answer, Engine, Refused, Request
+from curation.engines.base import Answer, Engine, Refused, Request, nothing_ahead
 from curation.engines.pieces import in_order, pieces
 from uniqa.errors import EngineError, UsageError
 from uniqa.photos import Photo
@@ -49,6 +49,8 @@ class EngineGroup:
         # and engines are nothing to send there.
         self.prepare: Callable[[Photo], Any] = first.prepare
         self._engines = tuple(engines)
+        # Not looked at: engines that are idle take the next piece of the window at once.
+        self.ahead: Callable[[], Sequence[Request]] = nothing_ahead
         self._lost: dict[int, EngineError] = {}
 
     @property

@@ -23,6 +23,9 @@ from curation.prompts import Question
 from uniqa.errors import EngineError, UsageError, nearest
 from uniqa.levels import LEVELS
 
+GREETING_SECONDS = 60.0
+"""Some servers load a model when it is first asked."""
+
 
 @dataclass(frozen=True)
 class Handshake:
@@ -33,11 +36,11 @@ class Handshake:
     key: Key
 
     def card(self) -> dict[str, Any]:
-        """What the server says about the model; empty where it has no list of models.
+        """What the server says about the model; empty where no list names it, but it answers.
 
         Raises:
             EngineError: nobody there, or one who refuses the key or has no list.
-            UsageError: the list does not name the model.
+            UsageError: the list does not name the model, and it does not answer either.
         """
         try:
             with self._client() as client:
@@ -56,7 +59,10 @@ class Handshake:
             cards = reply.json()["data"] if reply.status_code == 200 else None
             served = {str(card["id"]): dict(card) for card in cards or ()}
         except (KeyError, TypeError, ValueError):
-            cards = None
+            cards, served = None, {}
+        if self.model not in served and self._answers():
+            # Some list what they could load and not what they have loaded (transformers serve).
+            return {}
         if cards is None:
             raise EngineError(
                 f"{self.url}/models is no list of models (status {reply.status_code}: "
@@ -71,6 +77,20 @@ class Handshake:
                 else "It serves none at present",
             )
         return served[self.model]
+
+    def _answers(self) -> bool:
+        """Whether the model answers a greeting."""
+        fields = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": "Hello"}],
+            "max_tokens": 1,
+        }
+        try:
+            with self._client(GREETING_SECONDS) as client:
+                reply = client.post(f"{self.url}/chat/completions", json=fields)
+            return reply.status_code == 200 and bool(reply.json()["choices"])
+        except (httpx.HTTPError, KeyError, TypeError, ValueError):
+            return False
 
     def is_vllm(self, card: Mapping[str, Any]) -> bool:
         """Whether vLLM's own fields and pages can be used."""

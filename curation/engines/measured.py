@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engines.base import Answer, Refused, Request, untold
+from curation.engines.base import Answer, Refused, Request, nothing_ahead, untold
 from curation.measuring.measure import Measurements, measure
 from curation.phrasing.grammar import phrase
 from uniqa.photos import Photo
@@ -36,6 +36,7 @@ class MeasuredEngine:
 
     def __init__(self) -> None:
         self.on_answered: Callable[[int], None] = untold
+        self.ahead: Callable[[], Sequence[Request]] = nothing_ahead
         self._last: tuple[str, Measurements] | None = None
 
     @staticmethod

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from curation.engines.base import Answer, Refused, Request, untold
+from curation.engines.base import Answer, Refused, Request, nothing_ahead, untold
 from curation.engines.chat_api import Dialect, PhotoUrl, check_extra, endpoint
 from curation.engines.exchange import Exchange, Limits, Line
 from curation.engines.handshake import Handshake
@@ -82,6 +82,7 @@ class ServerEngine:
         self.window = window
         self.prepare = PhotoUrl(chosen["photo"])
         self.on_answered: Callable[[int], None] = untold
+        self.ahead: Callable[[], Sequence[Request]] = nothing_ahead
         self.retries: Counter[str] = Counter()
         """How often a request had to be sent again, by reason: a status, timeout, connection …"""
         self._limits = Limits(timeout, chosen["attempts"], chosen["unreachable"])

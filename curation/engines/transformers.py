@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.engines.base import Answer, Refused, Request, untold
+from curation.engines.base import Answer, Refused, Request, nothing_ahead, untold
 from curation.engines.draws import Draws
 from curation.engines.level_words import LevelWords, level_words
 from curation.engines.locate import locate_model
@@ -87,6 +87,7 @@ class TransformersEngine:
         self._longest = options["max_model_len"]
         self._folder, self.model, self.revision = locate_model(model)
         self.on_answered: Callable[[int], None] = untold
+        self.ahead: Callable[[], Sequence[Request]] = nothing_ahead
         self._loaded: _Model | None = None
         self.context: int | None = None
 

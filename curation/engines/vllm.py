@@ -5,22 +5,22 @@ engine: when it dies its pipe closes and it is noticed at once; so it is when on
 dies that it runs its model in; when it hangs, nothing is heard before the deadline. Either way
 the whole family is killed and started anew, and what has no answer yet is asked in halves until
 the request that kills engines stands alone; it becomes a refused request and the rest goes on.
-Where memory gave out, windows stay smaller. Ending the child gives all memory back before the next
+Where memory gave out, windows stay smaller. While the last requests of a window are at work, the
+child has the next window already; after a death nothing is sent ahead until it is known whose fault
+that was. Ending the child gives all memory back before the next
 model starts. Only this module and its worker know vLLM.
 """
 
 from __future__ import annotations
 
-import ast
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -31,10 +31,12 @@ import psutil
 
 from curation.children import without_ctrl_c
 from curation.engines import worker
-from curation.engines.base import Answer, Refused, Request, untold
+from curation.engines.base import Answer, Refused, Request, nothing_ahead, untold
 from curation.engines.locate import locate_model
 from curation.engines.pieces import in_order, pieces
-from uniqa.errors import EngineError, UsageError, nearest
+from curation.engines.post import Post
+from curation.engines.vllm_options import check_options
+from uniqa.errors import EngineError
 from uniqa.photos import Photo, Pixels
 
 START_SECONDS = 900.0
@@ -91,7 +93,7 @@ class VllmEngine:
 
         Raises:
             EngineError: vLLM is not installed, or the model's files cannot be found.
-            UsageError: an option that vLLM does not have.
+            UsageError: an option that vLLM does not have, or a value that it cannot be.
         """
         if find_spec("vllm") is None:
             raise EngineError(
@@ -104,6 +106,7 @@ class VllmEngine:
         self.window = window
         self.context: int | None = None
         self.on_answered: Callable[[int], None] = untold
+        self.ahead: Callable[[], Sequence[Request]] = nothing_ahead
         self.restarts = 0
         """How often the child died."""
         folder, self.model, self.revision = locate_model(model)
@@ -118,9 +121,15 @@ class VllmEngine:
         self._ending = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._post: Post | None = None
         self._one_photo = False
         self._family: list[psutil.Process] = []
         self._known: dict[str, Any] = {}
+        self._with_child: set[str] = set()
+        """Requests that the child has and did not answer yet."""
+        self._early: dict[str, Answer | Refused] = {}
+        """Answers to requests that nobody has asked yet, but for `ahead`."""
+        self._looks_ahead = True
 
     @staticmethod
     def prepare(photo: Photo) -> Pixels:
@@ -151,7 +160,7 @@ class VllmEngine:
             )
             with without_ctrl_c():
                 child.start()
-            self._pipe, self._process = ours, child
+            self._pipe, self._process, self._post = ours, child, Post(ours)
         theirs.close()
         try:
             kind, payload = self._receive(START_SECONDS)
@@ -175,6 +184,7 @@ class VllmEngine:
         results: list[Answer | Refused] = []
         waiting = [list(requests)] if requests else []
         width = self.window
+        calm = True
         while waiting:
             some = waiting.pop()
             if len(some) > self.window:
@@ -182,10 +192,18 @@ class VllmEngine:
                 continue
             before = len(results)
             try:
-                self._ask(some, results)
+                self._ask(some, results, alone=bool(waiting) or not calm)
             except EngineDied as error:
                 answered = {one.caption_id for one in results[before:]}
+                crowded = not self._with_child.issubset(one.caption_id for one in some)
                 self._revive(error, progress=bool(answered))
+                calm = False
+                if crowded:
+                    # It may have been one that was sent ahead: first it is seen who is innocent.
+                    self._looks_ahead = self._looks_ahead and not error.memory
+                    rest = [one for one in some if one.caption_id not in answered]
+                    waiting += [rest] if rest else []
+                    continue
                 if len(some) == 1 and not answered:
                     # Alone it dies too: its fault, not the window's size. Once may be chance: it
                     # is tried again on the next run.
@@ -208,26 +226,36 @@ class VllmEngine:
         # One that loads or computes hears nothing before it is done.
         self._end(politely=not self._awaited)
 
-    def _ask(self, requests: Sequence[Request], results: list[Answer | Refused]) -> None:
-        """Put a window to the child and add to `results` as they come."""
+    def _ask(
+        self, requests: Sequence[Request], results: list[Answer | Refused], *, alone: bool
+    ) -> None:
+        """Put a window to the child and add to `results` as they come; `alone`, nothing else."""
         if self._pipe is None:
             self.start()
-        assert self._pipe is not None
-        assert self._process is not None
-        try:
-            self._pipe.send(("window", self._window(requests)))
-        except OSError as error:
-            raise _ended(self._process) from error
-        while True:
+        missing = {one.caption_id for one in requests}
+        results += [self._early.pop(one) for one in missing & self._early.keys()]
+        missing -= {one.caption_id for one in results}
+        self._send([one for one in requests if one.caption_id in missing - self._with_child])
+        while missing:
+            if not alone and self._looks_ahead and self._with_child <= missing:
+                self._send(self.ahead()[: self.window])
             kind, payload = self._receive(self._deadline)
-            if kind == "some":
-                results += payload
-                self.on_answered(len(payload))
-            elif kind == "died":
+            if kind == "died":
                 why, memory = payload
                 raise EngineDied(why, memory=memory)
-            else:
-                return
+            self._with_child.difference_update(one.caption_id for one in payload)
+            results += [one for one in payload if one.caption_id in missing]
+            others = [one for one in payload if one.caption_id not in missing]
+            self._early |= {one.caption_id: one for one in others}
+            missing.difference_update(one.caption_id for one in payload)
+            self.on_answered(len(payload))
+
+    def _send(self, requests: Sequence[Request]) -> None:
+        new = [one for one in requests if one.caption_id not in self._early]
+        if new:
+            assert self._post is not None
+            self._with_child.update(one.caption_id for one in new)
+            self._post.send(("window", self._window(new)))
 
     def _window(self, requests: Sequence[Request]) -> worker.Window:
         # Each photo travels once per window, however many questions are asked about it, and those
@@ -288,48 +316,21 @@ class VllmEngine:
     def _end(self, *, politely: bool) -> None:
         # Another thread may close the engine while this one finds it dead: one of them ends it.
         with self._ending:
-            pipe, child, family = self._pipe, self._process, self._family
-            self._pipe, self._process, self._family, self._known = None, None, [], {}
-        if pipe is not None:
-            with suppress(OSError, ValueError):
-                if politely:
-                    pipe.send(("stop", None))
-            pipe.close()
-        if child is not None:
-            if politely:
-                child.join(10)
-            _kill(child, family)
+            pipe, post, child, family = self._pipe, self._post, self._process, self._family
+            self._pipe, self._post, self._process, self._family = None, None, None, []
+            self._known, self._with_child = {}, set()
+        if child is None or post is None or pipe is None:
+            return
+        if politely:
+            post.send(("stop", None))
+            child.join(10)
+        _kill(child, family)
+        # Last: what was still being written to it fails only when it is dead.
+        post.close()
+        pipe.close()
 
     def _where_to_look(self) -> str:
         return f"vLLM's own words are in {self._log}" if self._log else ""
-
-
-def check_options(options: Iterable[str]) -> None:
-    """Raise UsageError for an option that the installed vLLM does not have."""
-    known = option_names()
-    for name in options:
-        if known and name not in known:
-            raise UsageError(f"vLLM has no option '{name}'", nearest(name, known))
-
-
-@cache
-def option_names() -> frozenset[str]:
-    """The fields of vLLM's ``EngineArgs``, read off its source: importing vLLM takes seconds.
-
-    Empty if they are not where they used to be; vLLM then tells what it does not know.
-    """
-    spec = find_spec("vllm")
-    for folder in (spec.submodule_search_locations if spec else None) or []:
-        source = Path(folder) / "engine" / "arg_utils.py"
-        with suppress(OSError, SyntaxError):
-            for node in ast.parse(source.read_text("utf-8")).body:
-                if isinstance(node, ast.ClassDef) and node.name == "EngineArgs":
-                    return frozenset(
-                        field.target.id
-                        for field in node.body
-                        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-                    )
-    return frozenset()
 
 
 def _ended(child: BaseProcess) -> EngineDied:

@@ -1,9 +1,10 @@
 """The child process of the vLLM engine: loads one model, answers windows, ends with its parent.
 
-Speaks over one pipe: ``ready`` or ``failed`` first, then per window at least once a second
-``some`` answers (or none: a sign of life) and ``done`` at last; ``died`` if vLLM failed as a
-whole. A request that vLLM will not take in is refused alone. Must not know of restarts: it ends,
-and another starts.
+Speaks over one pipe: ``ready`` or ``failed`` first, then ``some`` answers, at least once a second
+while there is work (or none: a sign of life) and whenever a window is done; ``died`` if vLLM failed
+as a whole. Windows may be sent ahead: the next one's first requests are begun when the last of one
+window are, so that the model's batches stay full. A request that vLLM will not take in is refused
+alone. Must not know of restarts: it ends, and another starts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -82,24 +83,36 @@ def main(pipe: Connection, parent: int, setting: Setting) -> None:
     except BaseException as error:
         pipe.send(("failed", _reason(error)))
         raise
-    while True:
-        try:
-            kind, window = pipe.recv()
-        except EOFError:
-            break
-        if kind == "stop":
-            break
-        try:
-            for results in model.answer(window):
-                pipe.send(("some", results))
-            pipe.send(("done", None))
-        except Exception as error:  # noqa: BLE001 - whatever it was, this engine is not to be trusted
+    try:
+        _serve(model, pipe)
+    except Exception as error:  # noqa: BLE001 - whatever it was, this engine is not to be trusted
+        with suppress(OSError):
             pipe.send(("died", (_reason(error), out_of_memory(error))))
-            break
     # An orderly end lets vLLM take back what it registered; what it leaves must not keep us.
     last = threading.Timer(5, os.killpg, (os.getpid(), signal.SIGKILL))
     last.daemon = True
     last.start()
+
+
+def _serve(model: _Model, pipe: Connection) -> None:
+    """Answer windows as they come, until told to stop or until nobody is there any more."""
+    results: list[Answer | Refused] = []
+    told = time.monotonic()
+    while True:
+        while model.idle or pipe.poll(0):
+            try:
+                kind, window = pipe.recv()
+            except (EOFError, OSError):
+                return
+            if kind == "stop":
+                return
+            model.add(window)
+        results += model.go_on()
+        # Seldom, as each time wakes another process; at once where a window waits to be stored.
+        if model.window_done or time.monotonic() - told > BEAT_SECONDS:
+            told = time.monotonic()
+            pipe.send(("some", results))
+            results = []
 
 
 def out_of_memory(error: BaseException | None) -> bool:
@@ -117,6 +130,8 @@ class _Pending:
     """A request in vLLM's hands: one prompt, or for a level one per branch of the level words."""
 
     request: Request
+    left: list[int]
+    """How many requests of its window have no result yet; all requests of a window share it."""
     words: LevelWords | None = None
     outputs: dict[int, Any] = field(default_factory=dict)
 
@@ -171,6 +186,12 @@ class _Model:
         # A core of its own computes while we prepare, so it needs a few to choose from.
         at_once = self.llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
         self.in_flight = at_once * (2 if setting.separate_core else 1)
+        self.windows: deque[Window] = deque()
+        self.waiting: deque[_Pending] = deque()
+        self.asked: dict[str, tuple[_Pending, int]] = {}
+        self.window_done = False
+        self.photos_asked: dict[str, Pixels] = {}
+        self.pictures: dict[str, tuple[Any, str]] = {}
         self.shots: dict[str, tuple[Any, str]] = {}
         self.pixels: dict[str, Pixels] = {}
         self.words: dict[str, LevelWords] = {}
@@ -183,66 +204,80 @@ class _Model:
         ]
         return Ready(self.llm.model_config.max_model_len, self.photos, tuple(family))
 
-    def answer(self, window: Window) -> Iterator[list[Answer | Refused]]:
-        """The window's results, as they come; an empty list now and then is a sign of life."""
+    def add(self, window: Window) -> None:
+        """Take a window, to be begun after those before it."""
+        if window.requests:
+            self.windows.append(window)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.windows or self.waiting or self.asked)
+
+    def go_on(self) -> list[Answer | Refused]:
+        """Take in one more request, or let vLLM take one more step; returns what that settled.
+
+        `window_done` says afterwards whether the last result of a window was among it.
+        """
+        self.window_done = False
+        # A few at a time: what vLLM makes of a photo is many times larger than its pixels.
+        if len(self.asked) < self.in_flight:
+            if not self.waiting and self.windows:
+                self._open(self.windows.popleft())
+            if self.waiting:
+                return self._take_in(self.waiting.popleft())
+        return self._step()
+
+    def _open(self, window: Window) -> None:
+        """Begin a window: vLLM has all that it needs of the one before."""
         if window.forget:
             self.shots.clear()
             self.pixels.clear()
         self.pixels |= window.shots
-        seen: dict[str, tuple[Any, str]] = {}
-        asked: dict[str, tuple[_Pending, int]] = {}
-        waiting = deque(window.requests)
-        results: list[Answer | Refused] = []
-        told = time.monotonic()
-        while waiting or asked:
-            # A few at a time: what vLLM makes of a photo is many times larger than its pixels.
-            if waiting and len(asked) < self.in_flight:
-                results += self._take_in(waiting.popleft(), window.photos, seen, asked)
-            else:
-                results += self._step(asked)
-            if time.monotonic() - told > BEAT_SECONDS:
-                told = time.monotonic()
-                yield results
-                results = []
-        yield results
+        self.photos_asked = window.photos
+        self.pictures = {}
+        left = [len(window.requests)]
+        self.waiting.extend(_Pending(request, left) for request in window.requests)
 
-    def _take_in(
-        self,
-        request: Request,
-        photos: dict[str, Pixels],
-        seen: dict[str, tuple[Any, str]],
-        asked: dict[str, tuple[_Pending, int]],
-    ) -> list[Refused]:
+    def _take_in(self, pending: _Pending) -> list[Answer | Refused]:
         """Hand a request to vLLM and note in `asked` what will come; it may refuse it at once."""
+        request = pending.request
         try:
-            if request.image_id not in seen:
-                seen[request.image_id] = _picture(photos[request.image_id])
-            asked |= self._enqueue(request, seen[request.image_id])
+            if request.image_id not in self.pictures:
+                pixels = self.photos_asked[request.image_id]
+                self.pictures[request.image_id] = _picture(request.image_id, pixels)
+            self.asked |= self._enqueue(pending, self.pictures[request.image_id])
         except Exception as error:
             # Nothing of it has reached the model, unless memory or the core itself gave out.
             if out_of_memory(error) or isinstance(error, self.dead):
                 raise
-            return [Refused(request.caption_id, "rejected", _reason(error), True)]
+            refused = Refused(request.caption_id, "rejected", _reason(error), True)
+            return [self._settled(pending, refused)]
         return []
 
-    def _step(self, asked: dict[str, tuple[_Pending, int]]) -> list[Answer | Refused]:
+    def _step(self) -> list[Answer | Refused]:
         """Let vLLM go on; returns what came to its end."""
         results = []
         for output in self.llm.llm_engine.step():
-            if output.finished and output.request_id in asked:
-                pending, part = asked.pop(output.request_id)
+            if output.finished and output.request_id in self.asked:
+                pending, part = self.asked.pop(output.request_id)
                 pending.outputs[part] = output
                 if len(pending.outputs) == pending.parts:
-                    results.append(self._result(pending))
+                    results.append(self._settled(pending, self._result(pending)))
         return results
 
+    def _settled(self, pending: _Pending, result: Answer | Refused) -> Answer | Refused:
+        pending.left[0] -= 1
+        self.window_done = self.window_done or not pending.left[0]
+        return result
+
     def _enqueue(
-        self, request: Request, picture: tuple[Any, str]
+        self, pending: _Pending, picture: tuple[Any, str]
     ) -> dict[str, tuple[_Pending, int]]:
         """Hand a request to vLLM; returns under which names its outputs will come."""
         from vllm import SamplingParams
 
-        pending = _Pending(request)
+        request = pending.request
         if not request.question.answer_start:
             how = SamplingParams(**request.sampling.as_dict(), seed=request.seed)
             return {self._ask(request, picture, how): (pending, 0)}
@@ -297,7 +332,7 @@ class _Model:
     def _shot(self, image_id: str) -> tuple[Any, str]:
         """An exemplar's photo, remembered from the first window that brought it."""
         if image_id not in self.shots:
-            self.shots[image_id] = _picture(self.pixels[image_id])
+            self.shots[image_id] = _picture(image_id, self.pixels[image_id])
             del self.pixels[image_id]
         return self.shots[image_id]
 
@@ -339,15 +374,13 @@ class _Model:
         return Answer(identity, text, "stop", prompt_tokens, pending.parts, cached, levels)
 
 
-def _picture(pixels: Pixels) -> tuple[Any, str]:
+def _picture(image_id: str, pixels: Pixels) -> tuple[Any, str]:
     """A photo as vLLM takes it, and a name under which it caches what it computed of it."""
-    import hashlib
-
     from PIL import Image
 
+    # The photo and its size say what the pixels are: hashing them would take longer.
     image = Image.fromarray(pixels)
-    digest = hashlib.blake2b(pixels.tobytes(), digest_size=16)
-    return image, f"{digest.hexdigest()}-{image.width}x{image.height}"
+    return image, f"{image_id}-{image.width}x{image.height}"
 
 
 def _follow(parent: int) -> None:

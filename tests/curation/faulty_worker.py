@@ -43,7 +43,6 @@ def main(pipe: Connection, parent: int, setting: worker.Setting) -> None:
                 pipe.send(("died", (why, "memory" in why)))
                 return
             pipe.send(("some", [Answer(request.caption_id, "fine", "stop")]))
-        pipe.send(("done", None))
 
 
 def _fate(request: Request, crowd: int) -> str:

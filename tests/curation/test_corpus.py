@@ -383,3 +383,14 @@ def test_keys_are_found_in_large_and_in_small_tables(
         assert known["/photos/3.jpg"].image_id == f"{3:064x}"
         corpus.resolve_failures(wanted)
         assert corpus.rows("SELECT DISTINCT resolved FROM failures") == [(True,)]
+
+
+def test_little_memory_holds_while_captions_are_made_and_not_longer(tmp_path: Path) -> None:
+    asked = "SELECT current_setting('memory_limit')"
+    with Corpus(tmp_path / "c.duckdb", write=True) as corpus:
+        before = corpus.value(asked)
+        with corpus.in_little_memory(captions=1_000_000, photos=100_000):
+            assert corpus.value(asked) == "207.0 MiB"
+        with corpus.in_little_memory(captions=0, photos=0):
+            assert corpus.value(asked) == "64.0 MiB"
+        assert corpus.value(asked) == before

@@ -92,7 +92,7 @@ def test_a_very_long_text_is_read_up_to_the_models_end(encoder: Any) -> None:
 
 
 def test_no_texts_make_no_vectors(encoder: Any, corpus: Corpus) -> None:
-    assert encoder.encode([]).shape == (0, 384)
+    assert len(encoder.encode([])) == 0
     held = embed(corpus, [], lambda: encoder, encoder.name)
     assert (len(held.vectors), len(held.rows), held.encoded) == (0, 0, 0)
 

@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from curation.corpus import Corpus
-from curation.filter import Filtered, apply_policy, store_verdicts
+from curation.filter import apply_policy
 from curation.policy import read_policy
 from tests.conftest import caption_row, image_rows, rating_row
+from tests.curation.filtering import judge, signal_row
 from uniqa.errors import UsageError
-
-
-def signal_row(number: int, **changes: object) -> dict[str, object]:
-    return {
-        "caption_id": f"caption{number:03}",
-        "encoder": "e",
-        "words": 8,
-        "distinct_words": 8,
-        "rank": number,
-        "duplicate_kind": "",
-        "duplicate_of": None,
-        "similarity": 0.5,
-        "mean_similarity": 0.5,
-        "threshold": 0.92,
-        "run_id": "r",
-        **changes,
-    }
 
 
 @pytest.fixture
@@ -59,16 +42,6 @@ def corpus(tmp_path: Path) -> Iterator[Corpus]:
         signals[3] = signal_row(4, duplicate_kind="semantic", duplicate_of="caption001")
         store.put("signals", signals)
         yield store
-
-
-def judge(corpus: Corpus, folder: Path, text: str) -> tuple[Filtered, dict[str, dict[str, str]]]:
-    path = folder / "policy.yaml"
-    path.write_text(text)
-    policy = read_policy(str(path))
-    filtered, verdicts = apply_policy(corpus, policy, shown_as=str(path))
-    store_verdicts(corpus, policy, filtered, verdicts, run_id="r", to="/m.parquet")
-    assert isinstance(verdicts, pa.Table)
-    return filtered, {row["caption_id"][-1]: row for row in verdicts.to_pylist()}
 
 
 def test_every_caption_has_a_verdict_with_its_reason(corpus: Corpus, tmp_path: Path) -> None:
@@ -185,3 +158,100 @@ def test_an_empty_corpus_is_judged_too(tmp_path: Path) -> None:
     with Corpus(tmp_path / "empty.duckdb", write=True) as store:
         filtered, _ = judge(store, tmp_path, "limits: {per_image: 3}")
     assert (filtered.captions, filtered.kept, filtered.dropped) == (0, 0, 0)
+
+
+def kept(verdicts: dict[str, dict[str, str]]) -> str:
+    return "".join(number for number, one in sorted(verdicts.items()) if one["kept"])
+
+
+def test_limits_count_by_whatever_they_name(corpus: Corpus, tmp_path: Path) -> None:
+    for number in (3, 4):
+        changed = {"model": "other", "cue": "noise"}
+        corpus.put("captions", [caption_row(number, 1, **changed)])
+    for limits, left in {
+        "per_image: 1": "167",
+        "per_image_model: 1": "1367",
+        "per_model: 1": "13",
+        "per_cue: 2": "1234",
+        "per_image_cue: 1": "1367",
+        "per_split: 1": "",
+    }.items():
+        text = f"limits: {{{limits}}}"
+        if not left:
+            with pytest.raises(UsageError, match="unknown key 'per_split'"):
+                judge(corpus, tmp_path, text)
+            continue
+        assert kept(judge(corpus, tmp_path, text)[1]) == left, limits
+
+
+def test_limits_apply_in_the_order_in_which_they_stand(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.put("signals", [signal_row(n, words=10 - n) for n in range(1, 9)])
+    by_words = "per_image: {keep: 2, order_by: words}"
+    by_rank = "per_group: {keep: 1, order_by: rank}"
+    first = judge(corpus, tmp_path, f"limits: {{{by_words}, {by_rank}}}")
+    assert kept(first[1]) == "367"
+    assert first[0].by_rule == {"rating_leak": 1, "per_image": 2, "per_group": 2}
+    assert first[0].alone == {"rating_leak": 1, "per_image": 2, "per_group": 5}
+    second = judge(corpus, tmp_path, f"limits: {{{by_rank}, {by_words}}}")
+    assert kept(second[1]) == "167"
+
+
+def test_a_limit_speaks_of_its_captions_alone(corpus: Corpus, tmp_path: Path) -> None:
+    people = {"source": "person", "model": "contest", "cue": "comment"}
+    corpus.put("captions", [caption_row(number, 1, **people) for number in (2, 3, 4)])
+    corpus.put("signals", [signal_row(n, air=float(n), air_rank=5 - n) for n in (2, 3, 4)])
+    limit = "{rule: top, keep: 2, order_by: air desc, for: \"source = 'person'\"}"
+    filtered, verdicts = judge(corpus, tmp_path, f"limits: {{per_image: {limit}}}")
+    assert kept(verdicts) == "134678"
+    assert (verdicts["2"]["rule"], verdicts["2"]["value"]) == ("top", "3")
+    assert filtered.by_rule["top"] == 1
+    paper, _ = apply_policy(corpus, read_policy("paper"), shown_as="paper")
+    assert paper.by_rule == {"rating_leak": 1, "top_comments": 0}
+
+
+def test_a_limit_by_a_signal_that_nobody_computed_is_refused(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"signal 'gain_rank' yet\. Run uniqa-curate refine"):
+        judge(corpus, tmp_path, "limits: {diverse: 2}")
+    corpus.put("signals", [signal_row(n, gain_rank=9 - n) for n in range(1, 9)])
+    assert kept(judge(corpus, tmp_path, "limits: {diverse: 1}")[1]) == "468"
+
+
+def test_what_is_equal_is_chosen_by_the_seed(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.put("signals", [signal_row(n, rank=1) for n in range(1, 9)])
+    chosen = {
+        seed: kept(judge(corpus, tmp_path, f"seed: {seed}\nlimits: {{per_image: 1}}")[1])
+        for seed in range(8)
+    }
+    assert len(set(chosen.values())) > 1
+    again = kept(judge(corpus, tmp_path, "seed: 3\nlimits: {per_image: 1}")[1])
+    assert again == chosen[3]
+
+
+def test_an_image_with_too_few_captions_gives_none(corpus: Corpus, tmp_path: Path) -> None:
+    filtered, verdicts = judge(corpus, tmp_path, "limits: {minimum_per_image: 2}")
+    assert kept(verdicts) == "123478"
+    one = verdicts["6"]
+    assert (one["rule"], one["value"], one["threshold"]) == ("minimum_per_image", "1", "≥ 2")
+    assert filtered.by_rule == {"rating_leak": 1, "minimum_per_image": 1}
+    # What limits leave is what counts.
+    text = "limits: {per_image: 1, minimum_per_image: 2}"
+    assert kept(judge(corpus, tmp_path, text)[1]) == ""
+
+
+def test_rules_are_counted_in_order_and_alone(corpus: Corpus, tmp_path: Path) -> None:
+    rules = "{rule: a, where: \"cue <> 'overall'\"}, {rule: b, signal: rank, max: 2}"
+    filtered, _ = judge(corpus, tmp_path, f"rules: [{rules}]\nlimits: {{per_image: 3}}")
+    assert filtered.by_rule == {"rating_leak": 1, "a": 7, "b": 0, "per_image": 0}
+    assert filtered.alone == {"rating_leak": 1, "a": 8, "b": 6, "per_image": 1}
+
+
+def test_weights_are_stored_with_verdicts(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.put("signals", [signal_row(1, words=4), signal_row(2, words=100)])
+    text = "weights: {min: 0.2, terms: [{signal: words, from: 0, to: 16}]}"
+    verdicts = judge(corpus, tmp_path, text)[1]
+    weights = [float(verdicts[number]["weight"]) for number in "123"]
+    assert weights == pytest.approx([0.25, 1.0, 0.2])
+    shown = dict(corpus.rows("SELECT caption_id, weight FROM corpus"))
+    assert shown["caption001"] == pytest.approx(0.25)

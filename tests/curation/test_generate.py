@@ -17,7 +17,7 @@ import pytest
 
 from curation import generate
 from curation.corpus import Corpus
-from curation.engines.base import Answer, Refused, Request, Sampling, untold
+from curation.engines.base import Answer, Refused, Request, Sampling, nothing_ahead, untold
 from curation.generate import Generation
 from curation.images import ImageStep
 from curation.plan import Plan, Rated
@@ -49,6 +49,7 @@ class FakeEngine:
         self.reply = reply
         self.asked: list[Request] = []
         self.on_answered: Callable[[int], None] = untold
+        self.ahead: Callable[[], Sequence[Request]] = nothing_ahead
         self.starts = 0
 
     def start(self) -> None:

@@ -147,7 +147,7 @@ def test_provenance_says_where_every_row_came_from(tmp_path: Path) -> None:
     with build(tmp_path / "c.duckdb") as store:
         table, record = write(store, tmp_path / "m.parquet")
         again = store.table(record["query"]).cast(SCHEMA)
-    assert (tmp_path / "m.provenance.json").is_file()
+    assert (tmp_path / "m.parquet.provenance.json").is_file()
     sha256 = hashlib.sha256((tmp_path / "m.parquet").read_bytes()).hexdigest()
     assert record["manifest_sha256"] == sha256
     assert (record["rows"], record["splits"]) == (5, {"test": 1, "train": 3, "val": 1})
@@ -155,6 +155,7 @@ def test_provenance_says_where_every_row_came_from(tmp_path: Path) -> None:
         "in_corpus": 7,
         "kept": 6,
         "dropped_by_rule": {"rating_leak": 1},
+        "told_a_rating_outside_train": 0,
     }
     assert (record["policy_name"], record["policy"]["rules"], record["seed"]) == (
         "everything",
@@ -220,7 +221,7 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot write the manifest"):
             write(store, blocked / "m.parquet")
     names = {path.name for path in (tmp_path / "deep" / "folder").iterdir()}
-    assert names == {"m.parquet", "m.provenance.json"}
+    assert names == {"m.parquet", "m.parquet.provenance.json"}
 
 
 def test_a_photo_rated_twice_never_straddles_a_split(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_problems_count_and_put_a_caption_behind(corpus: Corpus, encoder: Any) -
     row = corpus.rows(
         "SELECT problems, problem_list, rank FROM signals WHERE caption_id = 'caption009'"
     )
-    assert row == [(1, "refusal", 5)]
+    assert row == [(1, ["refusal"], 5)]
 
 
 def test_a_model_that_begins_all_texts_alike_has_openers(corpus: Corpus, encoder: Any) -> None:

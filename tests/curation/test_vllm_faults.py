@@ -16,7 +16,8 @@ from curation.engines import vllm as engine_module
 from curation.engines.base import Answer, Refused, Request, Sampling
 from curation.engines.group import EngineGroup
 from curation.engines.pieces import pieces
-from curation.engines.vllm import VllmEngine, option_names
+from curation.engines.vllm import VllmEngine
+from curation.engines.vllm_options import check_options, option_types
 from curation.engines.worker import out_of_memory
 from curation.prompts import Exemplar, Question
 from tests.curation import faulty_worker
@@ -179,9 +180,33 @@ def test_unknown_options_are_met_before_anything_loads(make: Make) -> None:
 
 
 def test_the_options_are_those_of_vllm() -> None:
-    names = option_names()
+    names = option_types().keys()
     assert {"max_model_len", "dtype", "limit_mm_per_prompt", "tensor_parallel_size"} <= names
     assert len(names) > 100
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"max_model_len": "long"}, r"'max_model_len' is a whole number, not 'long'"),
+        ({"max_model_len": 2048.5}, "a whole number, not 2048.5"),
+        ({"gpu_memory_utilization": "most"}, "a number, not 'most'"),
+        ({"enforce_eager": 1}, "true or false, not 1"),
+        ({"block_size": True}, "a whole number, not True"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_met_before_anything_loads(
+    make: Make, option: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        make(engine_options=option)
+
+
+def test_values_that_fit_or_are_vllm_s_to_check_pass() -> None:
+    check_options(
+        {"max_model_len": 512, "gpu_memory_utilization": 1, "block_size": None, "dtype": "float32"}
+    )
+    check_options({"limit_mm_per_prompt": {"image": 2}, "quantization": "awq"})
 
 
 # ---- groups --------------------------------------------------------------------------------------
@@ -269,3 +294,79 @@ def test_pieces_keep_a_photos_questions_together() -> None:
         if size > 1:
             photos = [{one.image_id for one in piece} for piece in cut]
             assert not any(a & b for a, b in itertools.pairwise(photos))
+
+
+# ---- ahead ---------------------------------------------------------------------------------------
+
+
+def numbered(first: int, count: int, **others: str) -> list[Request]:
+    """Requests n`first` … of a run with more than one window."""
+    return requests(first + count, **others)[first:]
+
+
+def test_the_next_window_is_begun_before_it_is_asked(make: Make, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    engine = make(window=4, log=log)
+    first, second, third = (numbered(start, 4) for start in (0, 4, 8))
+    told: list[int] = []
+    engine.on_answered = told.append
+    engine.ahead = lambda: second
+    assert [one.caption_id for one in engine.generate(first)] == ["n0", "n1", "n2", "n3"]
+    engine.ahead = lambda: third
+    assert [one.caption_id for one in engine.generate(second)] == ["n4", "n5", "n6", "n7"]
+    engine.ahead = tuple
+    assert [one.caption_id for one in engine.generate(third)] == ["n8", "n9", "n10", "n11"]
+    sizes = [int(line.split()[0]) for line in log.read_text().splitlines()]
+    assert sizes == [4, 4, 4], "each was sent once"
+    assert sum(told) == 12, "each was told once"
+    assert engine.restarts == 0
+
+
+def test_what_is_sent_ahead_cannot_harm_the_window_before(make: Make) -> None:
+    engine = make(window=4)
+    first = numbered(0, 1)
+    second = numbered(4, 4, n6="kill")
+    engine.ahead = lambda: second
+    # The child may die of the second window while the first one's only request is alone in it.
+    assert [type(one) for one in engine.generate(first)] == [Answer]
+    engine.ahead = tuple
+    results = engine.generate(second)
+    assert [one.caption_id for one in results if isinstance(one, Refused)] == ["n6"]
+    assert [one.caption_id for one in results] == ["n4", "n5", "n6", "n7"]
+
+
+def test_an_innocent_window_is_not_blamed_for_what_is_sent_ahead(make: Make) -> None:
+    engine = make(window=4)
+    engine.start()
+    # So that the child is hung in the window sent ahead while the first is not answered.
+    engine._deadline = 2.0
+    engine.ahead = lambda: numbered(4, 4)
+    hung = numbered(0, 2, n0="hang")
+    results = engine.generate(hung)
+    assert [one.caption_id for one in results if isinstance(one, Refused)] == ["n0"]
+    engine.ahead = tuple
+    assert all(isinstance(one, Answer) for one in engine.generate(numbered(4, 4)))
+
+
+def test_memory_that_gives_out_with_a_window_ahead_shrinks_nothing_at_first(make: Make) -> None:
+    engine = make(window=16)
+    ahead = numbered(8, 6, **{f"n{n}": "crush" for n in range(8, 14)})
+    engine.ahead = lambda: ahead
+    assert all(isinstance(one, Answer) for one in engine.generate(numbered(0, 3)))
+    engine.ahead = tuple
+    assert all(isinstance(one, Answer) for one in engine.generate(ahead))
+    assert 1 <= engine.window <= faulty_worker.ROOM
+
+
+def test_a_child_that_reads_nothing_does_not_hang_its_parent(make: Make) -> None:
+    large = np.zeros((2000, 2000, 3), np.uint8)
+    engine = make(window=2, deadline=2.0)
+    asked = requests(2, n0="hang")
+    ahead = [
+        Request(f"m{n}", f"m{n}", large, one.question, one.sampling, 0)
+        for n, one in enumerate(requests(2))
+    ]
+    engine.ahead = lambda: ahead
+    began = time.monotonic()
+    assert refused(engine.generate(asked), 2) == ["n0"]
+    assert time.monotonic() - began < 60

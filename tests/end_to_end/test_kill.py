@@ -56,7 +56,7 @@ def manifest(folder: Path) -> tuple[bytes, bytes]:
     run(command(folder, "filter", "-o", folder / "manifest.parquet"))
     return (
         (folder / "manifest.parquet").read_bytes(),
-        (folder / "manifest.provenance.json").read_bytes(),
+        (folder / "manifest.parquet.provenance.json").read_bytes(),
     )
 
 

@@ -28,6 +28,8 @@ def test_the_wheel_carries_prompts_policies_and_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"curation/data/prompts/{task}.yaml" for task in ("quality", "aesthetic")} <= names
     assert "curation/data/policies/balanced.yaml" in names
+    report = {"page.html", "macros.html", "style.css", "script.js"}
+    assert {f"curation/data/report/{name}" for name in report} <= names
     assert {"uniqa/py.typed", "curation/py.typed", "training/py.typed"} <= names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {

@@ -171,3 +171,15 @@ def test_a_defect_is_one_line_and_a_file(
     log = Path(said.split("report it with ")[1].strip())
     assert "Traceback" in log.read_text()
     log.unlink()
+
+
+def test_tables_never_break_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["composition", "photographically", "temperature"]
+    for width in (30, 60, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.print_table("T", ["unguided", "photographs", "wording"], [words, ["a", "b c", "d"]])
+        said = capsys.readouterr().out
+        assert all(word in said for word in (*words, "unguided", "photographs", "wording")), said
+        assert ("row 1" in said) == (width < 60)

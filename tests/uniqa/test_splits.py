@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniqa.splits import DEFAULT_FRACTIONS, seeded_key, split_groups
+from uniqa.splits import DEFAULT_FRACTIONS, seeded_key, split_groups, split_stratified
 
 groups = st.lists(st.text("abcdefgh", min_size=1, max_size=3), max_size=80)
 
@@ -55,3 +55,29 @@ def test_a_split_without_a_share_stays_empty() -> None:
 def test_impossible_fractions_are_refused(fractions: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="sum to 1"):
         split_groups(["a"], fractions=fractions)
+
+
+def test_strata_are_spread_evenly_and_small_ones_add_up() -> None:
+    sizes = {f"group{n}": 1 + n % 3 for n in range(300)}
+    strata = {group: str(int(group[5:]) % 40) for group in sizes}
+    fractions = {"train": 0.6, "val": 0.1, "test": 0.3}
+    split = split_stratified(sizes, strata, seed=1, fractions=fractions)
+    total = sum(sizes.values())
+    for name, share in fractions.items():
+        got = sum(size for group, size in sizes.items() if split[group] == name)
+        assert got / total == pytest.approx(share, abs=0.02)
+    backwards = dict(reversed(sizes.items()))
+    assert split_stratified(backwards, strata, seed=1, fractions=fractions) == split
+    assert split_stratified(sizes, strata, seed=2, fractions=fractions) != split
+
+
+def test_pinned_groups_stay_and_count() -> None:
+    sizes = {f"group{n}": 1 for n in range(100)}
+    strata = dict.fromkeys(sizes, "")
+    pinned = {f"group{n}": "train" for n in range(50)}
+    fractions = {"train": 0.5, "val": 0.0, "test": 0.5}
+    split = split_stratified(sizes, strata, fractions=fractions, pinned=pinned)
+    assert {split[group] for group in pinned} == {"train"}
+    assert {split[group] for group in sizes if group not in pinned} == {"test"}
+    with pytest.raises(ValueError, match="sum to 1"):
+        split_stratified(sizes, strata, fractions={"train": 0.5})
