@@ -114,7 +114,7 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
                                                for n in numbers],
                               "images_alike": [size // 20 if n % 20 == 0 else 1 for n in numbers],
                               "problems": [int(n % 30 == 0) for n in numbers],
-                              "problem_list": ["loop" if n % 30 == 0 else "" for n in numbers],
+                              "problem_list": [["loop"] if n % 30 == 0 else [] for n in numbers],
                               "contradictions": [int(n % 11 == 0) for n in numbers],
                               "contradicted": ["noise" if n % 11 == 0 else "" for n in numbers],
                               "similarity": generator.random(size).astype(np.float32),
