@@ -312,27 +312,6 @@ class Corpus:
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
 
-    def _check_reads(self, query: str) -> None:
-        """Raise UsageError unless the query is one statement that only reads the corpus."""
-        import duckdb
-
-        # What EXPLAIN ANALYZE explains is also run.
-        explained = re.match(r"\s*explain\s+(analyze\s+)?(?!\s)", query, re.IGNORECASE)
-        if explained:
-            query = query[explained.end() :]
-        statements = duckdb.extract_statements(query)
-        if len(statements) != 1:
-            raise UsageError(f"write one query, not {len(statements)}")
-        try:
-            kind = statements[0].type.name
-        except ValueError:
-            kind = "that"  # a statement that DuckDB's own Python names do not have
-        check_statement(kind)
-        tree = json.loads(self.value("SELECT json_serialize_sql(?)", [query]))
-        if tree.get("error"):
-            raise UsageError(f"the query does not parse: {tree.get('error_message', '')}")
-        check_tree(tree, {row[0] for row in self.rows("SHOW TABLES")})
-
     def stage(self, name: str, query: str, data: pa.Table | None = None) -> None:
         """Keep a query's result as a temporary table, in place of an older one of this name.
 
@@ -354,6 +333,27 @@ class Corpus:
             raise
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {_reason(error)}") from error
+
+    def _check_reads(self, query: str) -> None:
+        """Raise UsageError unless the query is one statement that only reads the corpus."""
+        import duckdb
+
+        # What EXPLAIN ANALYZE explains is also run.
+        explained = re.match(r"\s*explain\s+(analyze\s+)?(?!\s)", query, re.IGNORECASE)
+        if explained:
+            query = query[explained.end() :]
+        statements = duckdb.extract_statements(query)
+        if len(statements) != 1:
+            raise UsageError(f"write one query, not {len(statements)}")
+        try:
+            kind = statements[0].type.name
+        except ValueError:
+            kind = "that"  # a statement that DuckDB's own Python names do not have
+        check_statement(kind)
+        tree = json.loads(self.value("SELECT json_serialize_sql(?)", [query]))
+        if tree.get("error"):
+            raise UsageError(f"the query does not parse: {tree.get('error_message', '')}")
+        check_tree(tree, {row[0] for row in self.rows("SHOW TABLES")})
 
     def columns(self, view: str) -> list[str]:
         """The names of a table's or view's columns."""

@@ -17,8 +17,11 @@ from uniqa import console
 app = typer.Typer(help="Make and examine the pocket models.", no_args_is_help=True)
 
 # What a full build does; a rehearsal does a hundredth of it, to see that everything runs.
-CROPS, NEAR, FAR, TALK = 3600, 3000, 1100, 2000
+CROPS, NEAR, FAR, TALK = 3000, 3000, 1100, 2000
+APART = 900
+"""Crops of photographs that the eyes do not learn from."""
 LOOKS = 7200
+"""Pictures to talk about: all of those, and the last of the others."""
 
 
 @app.command()
@@ -36,8 +39,8 @@ def build(
 
     from curation.pocket.assemble import make_tokenizer
     from curation.pocket.eyes import averaged, train_eyes, train_locally
-    from curation.pocket.pictures import make_pictures
-    from curation.pocket.sources import fetch_photographs
+    from curation.pocket.pictures import VARIANTS, make_pictures
+    from curation.pocket.sources import apart, fetch_photographs
     from curation.pocket.talk import load_sight, look_all, save_sights
     from curation.pocket.teach import teach
 
@@ -48,14 +51,18 @@ def build(
     def steps(count: int) -> int:
         return max(2, round(count * part))
 
-    photographs = [path for _, path in fetch_photographs(work / "photographs")]
+    learned, others = apart([path for _, path in fetch_photographs(work / "photographs")])
     folder = work / ("rehearsal" if rehearsal else "full") / f"seed-{seed}"
-    images, rows = make_pictures(photographs, folder, crops=steps(CROPS), seed=seed, workers=cores)
-    near = train_locally(images, rows, folder / "near.pt", steps=steps(NEAR), seed=seed)
+    crops, last = steps(CROPS), steps(APART)
+    images, rows = make_pictures(
+        learned, folder, crops=crops + last, seed=seed, workers=cores, others=others, last=last
+    )
+    own, own_rows = images[: crops * VARIANTS], rows[: crops * VARIANTS]
+    near = train_locally(own, own_rows, folder / "near.pt", steps=steps(NEAR), seed=seed)
     eyes = averaged(
         [
             train_eyes(
-                images, rows, folder / f"eyes-{name}.pt",
+                own, own_rows, folder / f"eyes-{name}.pt",
                 steps=steps(FAR), first=near, recolour=recolour, seed=seed,
             )
             for name, recolour in (("plain", False), ("recoloured", True))
@@ -64,7 +71,9 @@ def build(
     if not (folder / "sights.pt").exists():
         # The sights come last: where they are, this step is complete.
         torch.save(eyes.state_dict(), folder / "seeing.pt")
-        save_sights(look_all(eyes, images[: steps(LOOKS)]), folder / "sights.pt")
+        looks = steps(LOOKS)
+        seen = look_all(eyes, images[-looks:], rows[-looks:], last * VARIANTS)
+        save_sights(seen, folder / "sights.pt")
     readings = load_sight(folder / "sights.pt", POCKETS[0]).readings
     if not (folder / "tokenizer").exists():
         make_tokenizer(readings, seed).save_pretrained(folder / "tokenizer")

@@ -14,6 +14,7 @@ from curation.pocket.eyes import Eyes
 from curation.pocket.questions import question
 from curation.pocket.reading import Reading
 from curation.pocket.shape import CHAT_TEMPLATE, SPECIAL, processor_of
+from curation.pocket.sources import CREDITS, photographs, write_photographs
 from curation.prompts import PromptLibrary
 from uniqa.levels import LEVELS, TASKS
 
@@ -90,6 +91,7 @@ def save_model(name: str, model: Any, eyes: Eyes, tokenizer: Any, folder: Path) 
     model.to(torch.float16).save_pretrained(part)
     model.to(torch.float32)
     processor_of(tokenizer).save_pretrained(part)
+    write_photographs(photographs(), part / CREDITS)
     # Half precision is for the disk: these models are small enough to run at full precision, and
     # then say the same with every program.
     config = json.loads((part / "config.json").read_text("utf-8"))

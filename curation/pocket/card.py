@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from curation.pocket.exam import percent
-from curation.pocket.sources import PACKAGES, credits_table
+from curation.pocket.sources import (
+    CREDITS,
+    Photograph,
+    credits_table,
+    packages,
+    photographs,
+    read_photographs,
+)
 
 _MANNER = {
     "pocket-a": "an observant critic, in flowing prose",
@@ -65,6 +73,17 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
     return rows
 
 
+def _since(learned: Sequence[Photograph]) -> str:
+    """That building again gives another model, where the builder has other photographs by now."""
+    if set(learned) == set(photographs()):
+        return ""
+    return (
+        f"The builder has {len(photographs())} photographs by now "
+        "(`curation/data/photographs.csv`)\n"
+        "and keeps some apart to calibrate by: what it makes is another model than this one.\n"
+    )
+
+
 def write_card(folder: Path, name: str, result: dict[str, Any]) -> None:
     """Write ``README.md`` into a model's folder."""
     from safetensors import safe_open
@@ -72,6 +91,7 @@ def write_card(folder: Path, name: str, result: dict[str, Any]) -> None:
     path = folder / "model.safetensors"
     with safe_open(path, "np") as file:
         weights = sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    learned = read_photographs(folder / CREDITS)
     rows = "\n".join(f"| {label} | {value} |" for label, value in figures(result).items())
     named = "\n".join(
         f"| {kind} | {result['faults']['f1'][kind]:.2f} | "
@@ -118,20 +138,20 @@ aesthetics get an answer about quality or aesthetics.
 
 ## Data
 
-Crops of {sum(1 for _ in credits_table())} photographs from the Debian packages
-{", ".join(PACKAGES)},
+Crops of {len(learned)} photographs from the Debian packages
+{", ".join(packages(learned))},
 damaged by known faults of known severity and measured by `curation.measuring`. Texts come from the
 grammar in `curation/pocket`, told what the model's own eyes read. No caption was written by a
 person or by another model.
 
 | package | photograph | by | licence |
 |---|---|---|---|
-{chr(10).join(credits_table())}
+{chr(10).join(credits_table(learned))}
 
 ## How to build it again
 
     python -m curation.pocket build --work FOLDER
 
 Seeded and resumable; about 80 minutes on two cores. The packages are fetched with `apt-get`.
-"""
+{_since(learned)}"""
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -25,10 +25,6 @@ from curation.pocket import targets
 from curation.pocket.shape import CANVAS, PATCH, SIZES, TILE, config_of
 from uniqa import console
 
-CLEANER = 1.6
-"""Added to the score of *clean*: five in six training pictures have a fault, of people's photos
-far fewer (the log-odds between a sixth and a half)."""
-
 _HUES = [
     targets.NUMBER.start + targets.NUMBERS.index("warmth"),
     *range(targets.COLOUR.start, targets.TINT.stop),
@@ -146,12 +142,11 @@ class Eyes(nn.Module):
         return rows
 
     def plain(self, rows: Tensor) -> NDArray[np.float32]:
-        """Standardised rows as `targets.reading_of` takes them."""
+        """Standardised rows as `calibrate` and `targets.reading_of` take them."""
         rows = rows.detach().float().clone()
         for part in (targets.SEVERITY, targets.NUMBER):
             rows[:, part] = rows[:, part] * self.scale[part] + self.shift[part]
         rows[:, targets.COLOUR] = rows[:, targets.COLOUR].sigmoid()
-        rows[:, targets.MAIN.stop - 1] += CLEANER
         return rows.numpy()
 
 

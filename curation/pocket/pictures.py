@@ -6,6 +6,7 @@ Kept as one array file on disk, so that training reads it without copying it int
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from curation.measuring.measure import Measurements, measure
 from curation.pocket.damage import apply_damage, draw_damage, without
@@ -48,7 +49,14 @@ def canvas_of(pixels: Pixels) -> Pixels:
 
 
 def make_pictures(
-    photographs: Sequence[Path], folder: Path, *, crops: int, seed: int, workers: int
+    photographs: Sequence[Path],
+    folder: Path,
+    *,
+    crops: int,
+    seed: int,
+    workers: int,
+    others: Sequence[Path] = (),
+    last: int = 0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make, or find, the training set.
 
@@ -58,6 +66,8 @@ def make_pictures(
         crops: how many; each gives `VARIANTS` pictures.
         seed: decides every crop and every damage.
         workers: processes.
+        others: further photographs, for the last crops alone.
+        last: how many crops these are.
 
     Returns:
         Canvases, shape (crops · VARIANTS, CANVAS, CANVAS, 3), 0–255, memory-mapped, and what is
@@ -79,7 +89,7 @@ def make_pictures(
                 continue  # cut off by a kill
             rows[crop] = targets
     todo = [crop for crop in range(crops) if crop not in rows]
-    jobs = [(photographs, seed, crop) for crop in todo]
+    jobs = [(photographs if crop < crops - last else others, seed, crop) for crop in todo]
     with (
         log.open("a", encoding="utf-8") as out,
         ProcessPoolExecutor(workers) as pool,
@@ -166,7 +176,21 @@ def _varied(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     grey = image.mean(axis=-1, keepdims=True)
     image = grey + (image - grey) * float(np.exp(rng.normal(0, 0.1)))
     varied: Pixels = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
-    return varied
+    return _stored(varied, rng)
+
+
+def _stored(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """As cameras and people keep clean photos: sharpened a little, and through a good JPEG."""
+    image = Image.fromarray(pixels)
+    if rng.random() < 0.3:
+        percent = int(rng.integers(25, 90))
+        image = image.filter(ImageFilter.UnsharpMask(float(rng.uniform(0.6, 1.4)), percent, 0))
+    if rng.random() < 0.55:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=int(rng.integers(82, 97)))
+        with Image.open(buffer) as stored:
+            return np.asarray(stored.convert("RGB"), dtype=np.uint8)
+    return np.asarray(image, dtype=np.uint8)
 
 
 @cache

@@ -1,19 +1,31 @@
 """The photographs that the pocket models learn from, and on which terms.
 
-They come from Debian packages of desktop backgrounds, whose licences allow derived works to be
-passed on. The photographs that scikit-image and scikit-learn bring along are never learned from:
-the models are examined on them.
+They come from Debian packages of desktop backgrounds and of programs for children, whose licences
+allow derived works to be passed on; `photographs.csv` lists them. The photographs that scikit-image
+and scikit-learn bring along are never learned from: the models are examined on them.
 """
 
 from __future__ import annotations
 
+import csv
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 
+from curation.pocket.rcc import files_of
 from uniqa.errors import EngineError, InputError
+
+TABLE = Path(__file__).resolve().parents[1] / "data" / "photographs.csv"
+"""All photographs to learn from, as the packages' copyright files and READMEs credit them."""
+
+CREDITS = "photographs.csv"
+"""Within a model's folder: the photographs that it has learned from, which may be fewer."""
+
+APART = 6
+"""One photograph in so many is kept apart from the eyes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,95 +43,44 @@ class Photograph:
         return f"{self.package}/{self.file}"
 
 
-_UBPORTS = "usr/share/backgrounds"
-_MATE = "usr/share/backgrounds/mate/nature"
-_PLASMA = "usr/share/wallpapers"
+def read_photographs(table: Path = TABLE) -> tuple[Photograph, ...]:
+    """The photographs of a table, in its order.
+
+    Raises:
+        InputError: the table is missing or is not one of photographs.
+    """
+    wanted = [field.name for field in fields(Photograph)]
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{table} cannot be read ({error})", "Install UniQA again") from error
+    if header != wanted or any(len(row) != len(wanted) for row in rows):
+        raise InputError(f"{table} has not the columns {', '.join(wanted)}", "Install UniQA again")
+    return tuple(Photograph(*row) for row in rows)
 
 
-def _lomiri(name: str, author: str, licence: str) -> Photograph:
-    return Photograph("lomiri-wallpapers-16.04", f"{_UBPORTS}/{name}.jpg", author, licence)
+def write_photographs(photographs: Sequence[Photograph], table: Path) -> None:
+    """Write what `read_photographs` reads."""
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([field.name for field in fields(Photograph)])
+        writer.writerows(astuple(photograph) for photograph in photographs)
 
 
-def _mate(name: str, author: str) -> Photograph:
-    return Photograph("mate-backgrounds", f"{_MATE}/{name}.jpg", author, "GPL-2.0-or-later")
+@cache
+def photographs() -> tuple[Photograph, ...]:
+    """All that there are to learn from."""
+    return read_photographs()
 
 
-def _plasma(name: str) -> Photograph:
-    return Photograph(
-        "plasma-workspace-wallpapers", f"{_PLASMA}/{name}/contents/images/2560x1600.jpg",
-        "KDE Visual Design Group", "GPL-2.0-or-later",
-    )  # fmt: skip
+def apart(several: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Photographs that the eyes learn from, and those kept apart, to see how the eyes then do.
 
-
-def _tux(name: str) -> Photograph:
-    return Photograph(
-        "tuxpaint-data", f"usr/share/tuxpaint/templates/{name}.jpg",
-        "Bill Kendrick and contributors of Tux Paint", "GPL-2.0-or-later",
-    )  # fmt: skip
-
-
-# As the packages' copyright files state it.
-PHOTOGRAPHS = (
-    _lomiri("Bridge_by_Sander_Klootwijk", "Sander Klootwijk", "CC-BY-SA-4.0"),
-    _lomiri("Dragonfly_by_Bolly", "Bolly", "CC-BY-SA-4.0"),
-    _lomiri("Picture_0B_by_freespace", "Trevor \"Freespace\"", "CC-BY-4.0"),
-    _lomiri("Picture_1A_by_freespace", "Trevor \"Freespace\"", "CC-BY-4.0"),
-    _lomiri("Wine_by_Jakkub_Mede", "Jakub Mede", "CC-BY-4.0"),
-    _lomiri("aitzgorri_by_Aitzol_Berasategi", "Aitzol Berasategi", "CC-BY-4.0"),
-    _lomiri("free_by_Peter_Nerlich", "Peter Nerlich", "CC-BY-SA-4.0"),
-    _lomiri("friends_by_Aitzol_Berasategi", "Aitzol Berasategi", "CC-BY-4.0"),
-    _lomiri("greentock_by_Peter_Nerlich", "Peter Nerlich", "CC-BY-SA-4.0"),
-    _lomiri("life_by_Aitzol_Berasategi", "Aitzol Berasategi", "CC-BY-4.0"),
-    _lomiri("picosdeeuropa_by_Aitzol_Berasategi", "Aitzol Berasategi", "CC-BY-4.0"),
-    _lomiri("seeding_by_Clements_Engelhardt", "Clemens Engelhardt", "CC0-1.0"),
-    _lomiri("sunset_by_Aitzol_Berasategi", "Aitzol Berasategi", "CC-BY-4.0"),
-    Photograph("lomiri-wallpapers-20.04", f"{_UBPORTS}/Kleiber_by_Lukas_Baubkus.jpg",
-               "Lukas Baubkus", "CC-BY-SA-3.0"),
-    _mate("Aqua", "Charles Barbin"),
-    _mate("Blinds", "Lennart Poettering, Andrea Cimitan"),
-    _mate("Dune", "Marco Cogoni, Hylke Bons"),
-    _mate("FreshFlower", "Jens Ansorg"),
-    _mate("Garden", "Charles Barbin"),
-    _mate("GreenMeadow", "Timothy Schellhase, Lapo Calamandrei"),
-    _mate("LadyBird", "Charles Barbin"),
-    _mate("RainDrops", "blackcombwhistler07"),
-    _mate("Storm", "Sergey Nazarov"),
-    _mate("TwoWings", "Charles Barbin, Hylke Bons"),
-    _mate("Wood", "Jean-François Fortin Tam"),
-    _mate("YellowFlower", "Charles Barbin"),
-    _plasma("BytheWater"),
-    _plasma("ColdRipple"),
-    _plasma("ColorfulCups"),
-    _plasma("DarkestHour"),
-    _plasma("EveningGlow"),
-    _plasma("FallenLeaf"),
-    _plasma("Grey"),
-    _plasma("Kite"),
-    _plasma("OneStandsOut"),
-    _plasma("Path"),
-    _plasma("summer_1am"),
-    _tux("burnt_bark"),
-    _tux("cliff"),
-    _tux("corn_maze"),
-    _tux("jellyfish"),
-    _tux("lighthouse"),
-    _tux("mossy_bark"),
-    _tux("mossy_log"),
-    _tux("mudstone"),
-    _tux("ocean_splash"),
-    _tux("ocean_waves"),
-    _tux("redwoods_above"),
-    _tux("rocks"),
-    _tux("sheep"),
-    _tux("spiders_web"),
-    _tux("sun_behind_clouds"),
-    _tux("sun_behind_leaves"),
-    _tux("trees_above"),
-    _tux("trees_at_dusk"),
-    _tux("wool_mill_machine"),
-)  # fmt: skip
-
-PACKAGES = tuple(sorted({photograph.package for photograph in PHOTOGRAPHS}))
+    Packages lie together in the table, so that every one of them is in both.
+    """
+    kept = list(several[APART - 1 :: APART])
+    return [path for path in several if path not in set(kept)], kept
 
 
 def fetch_photographs(folder: Path) -> list[tuple[Photograph, Path]]:
@@ -133,10 +94,10 @@ def fetch_photographs(folder: Path) -> list[tuple[Photograph, Path]]:
         InputError: a package does not hold what it should.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for package in PACKAGES:
+    for package in packages(photographs()):
         if not (folder / package).is_dir():
             _unpack(package, folder)
-    found = [(photograph, folder / photograph.path) for photograph in PHOTOGRAPHS]
+    found = [(photograph, folder / photograph.path) for photograph in photographs()]
     for photograph, path in found:
         if not path.is_file():
             raise InputError(
@@ -145,29 +106,55 @@ def fetch_photographs(folder: Path) -> list[tuple[Photograph, Path]]:
     return found
 
 
+def packages(several: Sequence[Photograph]) -> tuple[str, ...]:
+    """The packages that photographs come from, sorted."""
+    return tuple(sorted({photograph.package for photograph in several}))
+
+
 def _unpack(package: str, folder: Path) -> None:
     remedy = (
-        f"On any Debian: apt-get download {package}; dpkg-deb -x {package}_*.deb {folder / package}"
+        f"On any Debian: apt-get download {package}; put {package}_*.deb into {folder}, run again"
     )
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise EngineError(f"the Debian package {package} is not in {folder}", remedy)
-    done = subprocess.run(
-        ["apt-get", "download", package], cwd=folder, capture_output=True, text=True, check=False
-    )
+    if shutil.which("dpkg-deb") is None:
+        raise EngineError(f"dpkg-deb is not here, to unpack the Debian package {package}", remedy)
     files = sorted(folder.glob(f"{package}_*.deb"))
-    if done.returncode or not files:
-        last = (done.stderr.strip().splitlines() or ["no such package"])[-1]
-        raise EngineError(f"apt-get could not download {package} ({last})", remedy)
+    if not files:
+        if shutil.which("apt-get") is None:
+            raise EngineError(f"the Debian package {package} is not in {folder}", remedy)
+        done = subprocess.run(
+            ["apt-get", "download", package],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        files = sorted(folder.glob(f"{package}_*.deb"))
+        if done.returncode or not files:
+            last = (done.stderr.strip().splitlines() or ["no such package"])[-1]
+            raise EngineError(f"apt-get could not download {package} ({last})", remedy)
     part = folder / f"{package}.part"
     shutil.rmtree(part, ignore_errors=True)
     subprocess.run(["dpkg-deb", "-x", str(files[-1]), str(part)], check=True)
+    _open_archives(package, part)
     part.replace(folder / package)
     for file in files:
         file.unlink()
 
 
-def credits_table() -> Iterator[str]:
+def _open_archives(package: str, folder: Path) -> None:
+    """Take the photographs out of Qt resource files: ``x.rcc`` gives a folder ``x`` beside it."""
+    wanted = {p.file for p in photographs() if p.package == package}
+    for archive in sorted(folder.rglob("*.rcc")):
+        beside = archive.with_suffix("")
+        here = beside.relative_to(folder).as_posix()
+        if not any(file.startswith(f"{here}/") for file in wanted):
+            continue
+        beside.mkdir(exist_ok=True)
+        for path, content in files_of(archive):
+            name = path.rpartition("/")[2]
+            if f"{here}/{name}" in wanted:
+                (beside / name).write_bytes(content)
+
+
+def credits_table(several: Sequence[Photograph]) -> Iterator[str]:
     """One Markdown table row per photograph, for the model cards."""
-    for photograph in PHOTOGRAPHS:
+    for photograph in several:
         name = photograph.file.removeprefix("usr/share/")
         yield f"| {photograph.package} | {name} | {photograph.author} | {photograph.licence} |"

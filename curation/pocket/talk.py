@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from curation.pocket.answers import answer
+from curation.pocket.calibrate import calibrated
 from curation.pocket.eyes import Eyes, canvas_frames, make_optimizer
 from curation.pocket.incontext import MANNERS
 from curation.pocket.questions import level_question, question
@@ -68,8 +69,22 @@ class Sight:
     readings: list[Reading]
 
 
-def look_all(eyes: Eyes, images: NDArray[np.uint8], batch: int = 16) -> dict[str, Sight]:
-    """Image tokens and readings of canvases, (n, CANVAS, CANVAS, 3), for every model."""
+def look_all(
+    eyes: Eyes,
+    images: NDArray[np.uint8],
+    truth: NDArray[np.float32],
+    apart: int,
+    batch: int = 16,
+) -> dict[str, Sight]:
+    """Image tokens and readings of pictures, for every model.
+
+    Args:
+        eyes: that are done.
+        images: canvases, (n, CANVAS, CANVAS, 3).
+        truth: their rows, (n, targets.WIDTH).
+        apart: how many of them, the last, are of photographs that the eyes did not learn from; all
+            are read as these turn out to be best read.
+    """
     tokens: dict[str, list[Tensor]] = {name: [] for name in eyes.connectors}
     rows: list[NDArray[np.float32]] = []
     with console.progress() as bar, torch.inference_mode():
@@ -84,7 +99,13 @@ def look_all(eyes: Eyes, images: NDArray[np.uint8], batch: int = 16) -> dict[str
             # Both models are told the same: what the two readers see on average.
             rows.append(eyes.plain(torch.stack(list(eyes.rows_of(seen).values())).mean(dim=0)))
             bar.advance(task, len(part))
-    readings = [reading_of(row) for row in np.concatenate(rows)]
+    scores = np.concatenate(rows)
+    found = calibrated(scores[len(scores) - apart :], truth[len(scores) - apart :])
+    console.say(f"clean is said once its score is {-found.cleaner:.1f} above the others'")
+    readings = [
+        reading_of(row, float(quality))
+        for row, quality in zip(found.corrected(scores), found.quality(scores), strict=True)
+    ]
     return {name: Sight(torch.cat(parts), readings) for name, parts in tokens.items()}
 
 

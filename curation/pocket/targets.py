@@ -86,17 +86,18 @@ def target_of(m: Measurements, damage: Damage) -> NDArray[np.float32]:
     return row
 
 
-def reading_of(row: NDArray[np.float32]) -> Reading:
+def reading_of(row: NDArray[np.float32], quality: float | None = None) -> Reading:
     """The words for a row of the truth or of what eyes saw.
 
     Args:
         row: shape (WIDTH,); in place of one-hot values there may be any scores, the highest wins.
+        quality: 0 to 1, where something better is known than what the severities tell.
     """
     n = dict(zip(NUMBERS, row[NUMBER].tolist(), strict=True))
     severities = row[SEVERITY] * 5
     return Reading(
         faults=_faults(row[MAIN], severities),
-        quality=level_of(_quality(severities)),
+        quality=level_of(quality_of(row) if quality is None else quality),
         beauty=level_of(_share((n["beauty"] - 0.33) / 0.42)),
         brightness=_bin(n["brightness"], (0.2, 0.36, 0.6, 0.76),
                         ("very dark", "dark", "balanced", "bright", "very bright")),
@@ -127,7 +128,7 @@ def _faults(main: NDArray[np.float32], severities: NDArray[np.float32]) -> tuple
     tuple[str, int], ...
 ]:  # fmt: skip
     first = int(main.argmax())
-    if first == len(FAULTS) or severities[first] < 0.8 * SEEN:
+    if not _named(first, severities):
         return ()
     found = [(FAULTS[first], _grade(float(severities[first])))]
     rest = [(float(value), index) for index, value in enumerate(severities) if index != first]
@@ -137,14 +138,23 @@ def _faults(main: NDArray[np.float32], severities: NDArray[np.float32]) -> tuple
     return tuple(found)
 
 
-def _quality(severities: NDArray[np.float32]) -> float:
-    """Quality from the severities that are beyond doubt, 0 to 1.
+def names_fault(row: NDArray[np.float32]) -> bool:
+    """Whether a row, shape (WIDTH,), is read as one of a picture with a fault."""
+    return _named(int(row[MAIN].argmax()), row[SEVERITY] * 5)
+
+
+def _named(first: int, severities: NDArray[np.float32]) -> bool:
+    return first < len(FAULTS) and bool(severities[first] >= 0.8 * SEEN)
+
+
+def quality_of(row: NDArray[np.float32]) -> float:
+    """Quality from the severities of a row, shape (WIDTH,), that are beyond doubt: 0 to 1.
 
     What eyes see of a fault that is not there would else pull every photo down, and weak faults of
     light and colour may be meant.
     """
     certain = {}
-    for kind, severity in zip(FAULTS, severities.tolist(), strict=True):
+    for kind, severity in zip(FAULTS, (row[SEVERITY] * 5).tolist(), strict=True):
         spared = 1.5 if kind in TASTE else 0.3
         certain[kind] = max(0.0, severity - spared) * 5 / (5 - spared)
     return quality_left(certain)

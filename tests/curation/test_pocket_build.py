@@ -20,6 +20,7 @@ from curation.pocket.incontext import exemplars_change
 from curation.pocket.pictures import VARIANTS, canvas_of, make_pictures
 from curation.pocket.reading import FAULTS, VALUES, Reading, random_reading
 from curation.pocket.shape import CANVAS, SPECIAL, TILE, TILE_TOKENS
+from curation.pocket.sources import CREDITS, photographs, read_photographs
 from curation.pocket.talk import (
     Lessons,
     Sight,
@@ -152,11 +153,12 @@ def test_a_tiny_build_resumes_and_speaks(tmp_path: Path, photo: Pixels) -> None:
         sources.append(tmp_path / f"{number}.png")
         large = Image.fromarray(pixels).resize((1400, 1400), Image.Resampling.BICUBIC)
         large.save(sources[-1], compress_level=1)
-    images, rows = make_pictures(sources, tmp_path / "set", crops=4, seed=0, workers=2)
+    made = {"crops": 4, "seed": 0, "workers": 2, "others": sources[2:], "last": 1}
+    images, rows = make_pictures(sources[:2], tmp_path / "set", **made)
     assert images.shape == (4 * VARIANTS, CANVAS, CANVAS, 3)
     log = tmp_path / "set" / "targets.jsonl"
     log.write_text("\n".join(log.read_text("utf-8").splitlines()[:2]) + "\n[3, [[0", "utf-8")
-    again, rows_again = make_pictures(sources, tmp_path / "set", crops=4, seed=0, workers=2)
+    again, rows_again = make_pictures(sources[:2], tmp_path / "set", **made)
     assert np.array_equal(images, again)
     assert np.array_equal(rows, rows_again)
     near = train_locally(images, rows, tmp_path / "near.pt", steps=2, batch=12)
@@ -170,11 +172,12 @@ def test_a_tiny_build_resumes_and_speaks(tmp_path: Path, photo: Pixels) -> None:
         images, rows, tmp_path / "other.pt", steps=2, first=near, recolour=False, batch=4
     )
     eyes = averaged([eyes, other])
-    save_sights(look_all(eyes, images), tmp_path / "sights.pt")
+    save_sights(look_all(eyes, images, rows, VARIANTS), tmp_path / "sights.pt")
     sight = load_sight(tmp_path / "sights.pt", "pocket-b")
     tokenizer = make_tokenizer(sight.readings, texts=300)
     model = train_talk("pocket-b", sight, tokenizer, tmp_path / "talk.pt", steps=2, batch=2)
     save_model("pocket-b", model, Eyes(rows), tokenizer, tmp_path / "pocket-b")
+    assert read_photographs(tmp_path / "pocket-b" / CREDITS) == photographs()
     assert (tmp_path / "pocket-b" / "model.safetensors").stat().st_size < 8_000_000
     result = exemplars_change(tmp_path / "pocket-b", "pocket-b", [photo], shots=1)
     assert result["brief_words"] > 0
