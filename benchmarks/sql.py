@@ -253,7 +253,10 @@ def main() -> None:
         "| share |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n" + "\n".join(lines)
     )
     write_section(
-        "SQL and snapshots", body, f"python -m benchmarks.sql --captions {given.captions}"
+        "SQL and snapshots",
+        body,
+        f"python -m benchmarks.sql --captions {given.captions} "
+        f"--store-seconds {given.store_seconds:g}",
     )
 
 
