@@ -11,6 +11,7 @@ as fast as it can.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import resource
 import tempfile
@@ -57,6 +58,23 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
                           "group_id": ids,
                           "split": generator.choice(["train", "val", "test"], images)}),
             )  # fmt: skip
+            shown = json.dumps([{"image_id": ids[0], "question": "q", "answer": "a"}])
+            store.put(
+                "prompts",
+                [{"prompt_id": f"p{n}", "template": f"t{n}", "exemplars": shown} for n in range(9)],
+            )
+            store.put(
+                "group_losses",
+                [{"dimension": "model", "value": f"model-{n}", "measure": name, "captions": 1,
+                  "whole": 2.0, "beyond": 0.1, "low": 0.0, "high": 0.2}
+                 for n in range(4) for name in ("vendi", "coverage", "said")],
+            )  # fmt: skip
+            store.put(
+                "failures",
+                [{"failure_id": f"f{n}", "stage": "engine", "kind": f"kind{n % 5}", "message": "m",
+                  "attempts": 1, "permanent": n % 2 == 0, "resolved": n % 3 == 0, "path": "p"}
+                 for n in range(captions // 1000)],
+            )  # fmt: skip
             store.put(
                 "filters",
                 [{"filter_id": "f", "policy": "p", "manifest": "m", "run_id": "r"}],
@@ -82,7 +100,8 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
                               "task": ["quality" if n % 2 else "aesthetic" for n in numbers],
                               "cue": [["overall", "sharpness", "light"][n % 3] for n in numbers],
                               "level": ["good" if n % 7 == 0 else "" for n in numbers],
-                              "prompt_id": ["p"] * size, "sampling": ["{}"] * size,
+                              "prompt_id": [f"p{n % 9}" for n in numbers],
+                              "sampling": ["{}"] * size,
                               "text": texts, "finish_reason": ["stop"] * size,
                               "tokens": [14] * size, "run_id": [run] * size}),
                 )  # fmt: skip
@@ -91,6 +110,13 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
                     pa.table({"caption_id": keys, "words": [12] * size,
                               "rank": [n % PER_IMAGE + 1 for n in numbers],
                               "duplicate_kind": ["exact" if n % 20 == 0 else "" for n in numbers],
+                              "duplicate_of": [f"{n + 1:032x}" if n % 20 == 0 else ""
+                                               for n in numbers],
+                              "images_alike": [size // 20 if n % 20 == 0 else 1 for n in numbers],
+                              "problems": [int(n % 30 == 0) for n in numbers],
+                              "problem_list": [["loop"] if n % 30 == 0 else [] for n in numbers],
+                              "contradictions": [int(n % 11 == 0) for n in numbers],
+                              "contradicted": ["noise" if n % 11 == 0 else "" for n in numbers],
                               "similarity": generator.random(size).astype(np.float32),
                               "mean_similarity": generator.random(size).astype(np.float32)}),
                 )  # fmt: skip
@@ -102,7 +128,7 @@ def make_corpus(path: Path, captions: int, seed: int = 0) -> None:
                 store.put(
                     "verdicts",
                     pa.table({"filter_id": ["f"] * size, "caption_id": keys, "kept": kept,
-                              "rule": [None if k else "too_short" for k in kept]}),
+                              "rule": ["" if k else "too_short" for k in kept]}),
                 )  # fmt: skip
         store.finish_run(run, "done", {})
 
@@ -227,7 +253,10 @@ def main() -> None:
         "| share |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n" + "\n".join(lines)
     )
     write_section(
-        "SQL and snapshots", body, f"python -m benchmarks.sql --captions {given.captions}"
+        "SQL and snapshots",
+        body,
+        f"python -m benchmarks.sql --captions {given.captions} "
+        f"--store-seconds {given.store_seconds:g}",
     )
 
 

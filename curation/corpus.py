@@ -69,8 +69,8 @@ _SETTINGS = (
     ("autoload_known_extensions", "false"),
     ("allow_community_extensions", "false"),
     ("preserve_insertion_order", "true"),
-    ("lock_configuration", "true"),
 )
+"""Of every connection; a reader's are locked as well, so that nothing switches them on again."""
 
 VERDICT_COLUMNS = frozenset(
     "kept dropped_by dropped_value dropped_threshold weight run_id created_at".split()
@@ -166,6 +166,9 @@ class Corpus:
         # variables of this program, and none of it to be switched on again.
         for setting, value in _SETTINGS:
             self._db.execute(f"SET {setting} = {value}")
+        if not write:
+            # A writer's bound on memory changes with the work.
+            self._db.execute("SET lock_configuration = true")
         tables = {row[0] for row in self._db.execute("SHOW TABLES").fetchall()}
         if tables and "migrations" not in tables:
             raise InputError(f"{self.path} is a DuckDB file, but no UniQA corpus")

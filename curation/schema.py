@@ -131,11 +131,23 @@ verdicts: one row per caption and filter run
     rule: the rule that dropped it; null if kept
     value: the value that decided
     threshold: the rule's limit
+    weight: how much the caption counts in training
 filters: one row per filter run
     filter_id: hash of policy and captions
-    policy: the policy, as it was read
+    policy: name of the policy
     manifest: the manifest that was written
     filtered_at: when
+    source: the policy, as JSON
+    captions: captions that it judged
+    kept: captions that it kept
+    by_rule: captions that each rule dropped, as JSON
+places: where a filter put each photo
+    filter_id: the filter run
+    group_id: photos of one content share it
+    split: train, val or test
+image_hashes: perceptual hashes, by which near-identical photos are found
+    method: how they are computed
+    hash: the hash
 migrations: steps by which this file's schema came about
     number: position of the step
     name: its name

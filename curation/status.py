@@ -99,7 +99,7 @@ class Status:
         )
         yield (
             "Failures not overcome",
-            ["stage", "kind", "count", "permanent", "first path"],
+            ["stage", "kind", "count", "permanent", "first path", "its message"],
             _with_commas(self.failures),
             ["count"],
         )
@@ -141,8 +141,8 @@ def read_status(corpus: Corpus) -> Status:
             "GROUP BY ALL ORDER BY ALL"
         ),
         failures=corpus.rows(
-            "SELECT stage, kind, count(*), bool_and(permanent), min(path) FROM failures "
-            "WHERE NOT resolved GROUP BY stage, kind ORDER BY ALL"
+            "SELECT stage, kind, count(*), bool_and(permanent), min(path), arg_min(message, path) "
+            "FROM failures WHERE NOT resolved GROUP BY stage, kind ORDER BY ALL"
         ),
         duplicates=corpus.rows(
             "SELECT CASE duplicate_kind WHEN '' THEN 'none' ELSE duplicate_kind END AS kind, "
@@ -153,10 +153,12 @@ def read_status(corpus: Corpus) -> Status:
             "FROM corpus WHERE kept IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason"
         ),
         runs=corpus.rows(
-            "SELECT run_id, command, outcome, "
+            # Who can open the corpus itself knows that nobody writes it: such a run was killed.
+            "SELECT run_id, command, if(outcome = 'running' AND NOT $written, 'killed', outcome), "
             "round(date_diff('millisecond', started_at, finished_at) / 1000, 1), "
             "host || ':' || pid "
-            "FROM runs ORDER BY started_at DESC LIMIT 5"
+            "FROM runs ORDER BY started_at DESC LIMIT 5",
+            {"written": corpus.snapshot is not None},
         ),
         manifest=manifest or "",
         snapshot=snapshot_note(corpus),

@@ -16,6 +16,7 @@ import pytest
 
 from curation import snapshot as snapshot_module
 from curation.corpus import Corpus
+from curation.demo.photos import make_demo_photos
 from curation.snapshot import Publisher, snapshot_path
 from tests.conftest import caption_row, image_rows
 from uniqa.errors import CorpusBusyError
@@ -60,6 +61,13 @@ def start(corpus: Path, *more: str) -> subprocess.Popen[str]:
     return writer
 
 
+def end(writer: subprocess.Popen[str]) -> None:
+    writer.kill()
+    writer.wait()
+    assert writer.stdout is not None
+    writer.stdout.close()
+
+
 def test_others_read_a_whole_snapshot_while_one_process_writes(
     corpus: Path, curate: Callable[..., Any]
 ) -> None:
@@ -96,10 +104,12 @@ def test_others_read_a_whole_snapshot_while_one_process_writes(
         people = curate("status", "--corpus", corpus)
         assert f"generate is running (process {writer.pid})" in people.err
     finally:
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
+        end(writer)
     # Killed: the snapshot is left, but nobody needs it; the next writer takes it away.
     assert snapshot_path(corpus).is_file()
+    told = json.loads(curate("status", "--corpus", corpus, "--json").out)
+    assert (told["running"], told["runs"][0][2]) == (None, "killed")
+    assert told["next"] == "repeat the generate command: its last run was killed"
     with Corpus(corpus) as store:
         assert store.snapshot is None
         assert store.value("SELECT count(*) FROM captions") >= seen[-1]
@@ -108,9 +118,66 @@ def test_others_read_a_whole_snapshot_while_one_process_writes(
         assert not snapshot_path(corpus).exists()
 
 
+# The command itself; only how soon a snapshot is made and how large a window is are smaller, so
+# that a run of few photos has several.
+GENERATE = """
+import sys
+from curation import generate, snapshot
+snapshot.SOONEST = snapshot.FIRST_COST = 0
+generate.MOST_PHOTOS = 8
+from curation.cli import main
+sys.argv = ["uniqa-curate", "generate", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.slow
+def test_sql_and_status_are_answered_while_generate_runs(
+    tmp_path: Path, corpus: Path, curate: Callable[..., Any]
+) -> None:
+    table = make_demo_photos(tmp_path / "photos", seed=1)
+    arguments = [str(table), "--corpus", str(corpus), "--model", "measured", "--workers", "1"]
+    run = subprocess.Popen(
+        [sys.executable, "-c", GENERATE, *arguments],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 300
+        while not snapshot_path(corpus).exists() and time.monotonic() < deadline:
+            assert run.poll() is None
+            time.sleep(0.02)
+        # Held still: what is asked now is asked while it has the corpus, however slow we are.
+        os.kill(run.pid, signal.SIGSTOP)
+        said = curate("sql", "SELECT count(*) AS n FROM corpus", "--json", "--corpus", corpus)
+        count = json.loads(said.out)[0]["n"]
+        assert count > 0
+        assert said.err.startswith("snapshot of ")
+        assert said.err.endswith(f", {count:,} captions\n")
+        told = json.loads(curate("status", "--json", "--corpus", corpus).out)
+        running = told["running"]
+        assert (running["pid"], running["alive"]) == (run.pid, True)
+        assert running["model"] == "measured"
+        assert 0 < running["passed"] <= running["wanted"]
+        assert running["rate"] > 0
+        assert running["seconds_left"] >= 0
+        assert told["captions"] == count
+        os.kill(run.pid, signal.SIGCONT)
+        os.kill(run.pid, signal.SIGINT)
+        assert run.wait(timeout=300) in (0, 130)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+    assert not snapshot_path(corpus).exists()
+    with Corpus(corpus) as store:
+        assert store.snapshot is None
+        assert store.value("SELECT count(*) FROM captions") >= count
+
+
 def test_the_snapshot_goes_when_the_run_ends(corpus: Path) -> None:
     writer = start(corpus, "2")
     assert writer.wait(60) == 0
+    end(writer)
     assert [one.name for one in corpus.parent.iterdir()] == [corpus.name]
     with Corpus(corpus) as store:
         assert store.snapshot is None
@@ -120,8 +187,7 @@ def test_a_kill_at_any_moment_leaves_a_snapshot_that_opens(corpus: Path) -> None
     for wait in (0.0, 0.013, 0.03, 0.07):
         writer = start(corpus)
         time.sleep(1.0 + wait)
-        writer.kill()
-        writer.wait()
+        end(writer)
         beside = snapshot_path(corpus)
         with Corpus(beside) as store:
             assert store.value("SELECT count(*) FROM captions") > 0
