@@ -18,7 +18,7 @@ demo: .venv/ready
 
 # Two at a time: loading models is the work of one core. A file's tests share what they load.
 test: .venv/ready browser
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The report is tested in a Chromium. Root on Debian gets it from apt; elsewhere these tests skip
 # unless one is there, or UNIQA_BROWSER names it.

@@ -205,8 +205,8 @@ def run(app: typer.Typer, name: str) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # What a killed child leaves is taken away by a helper of Python's, which would tell people so.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)
         # Not app(): that turns Ctrl-C and a closed pipe into silent exit codes of its own.
         with command.make_context(name, sys.argv[1:]) as context:
             command.invoke(context)

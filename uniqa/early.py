@@ -22,9 +22,13 @@ def start(load: Callable[[], Callable[[], None]]) -> None:
     if ours:
         signal.signal(signal.SIGINT, _leave)
     run = load()
-    if ours:
-        signal.signal(signal.SIGINT, before)
-    run()
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+        run()
+    except KeyboardInterrupt:
+        # Between loading and running there is a moment that neither hears for itself.
+        _leave(signal.SIGINT, None)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

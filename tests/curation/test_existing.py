@@ -14,7 +14,7 @@ from curation.existing import resumed_runs
 from curation.filter import apply_policy
 from curation.generate import Generation
 from curation.policy import read_policy
-from curation.refine import refine
+from curation.refine import Settings, refine
 from tests.curation import test_generate as made_up
 from tests.curation.test_generate import FakeEngine, answer, plan
 
@@ -137,7 +137,7 @@ def test_superseded_captions_get_no_new_signals_and_leave_manifests(
 ) -> None:
     run(corpus, photos, "skip", "run1")
     run(corpus, photos, "replace", "run2", sampling=WARM)
-    refined = refine(corpus, lambda: encoder, "e", threshold=0.92, run_id="r")
+    refined = refine(corpus, lambda: encoder, Settings("e"), run_id="r")
     assert refined.captions == 6
     filtered, _ = apply_policy(corpus, read_policy("everything"), shown_as="everything")
     assert (filtered.kept, filtered.by_rule["superseded"]) == (6, 6)

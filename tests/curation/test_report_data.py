@@ -11,7 +11,7 @@ import pytest
 from curation.corpus import Corpus
 from curation.filter import apply_policy, store_verdicts
 from curation.policy import read_policy
-from curation.refine import refine
+from curation.refine import Settings, refine
 from curation.report_data import VENDI_SAMPLE, gather
 from curation.report_facts import BINS, Counts, Facts
 from curation.report_sample import LONGEST, PER_IMAGE, draw, packed, plain
@@ -27,7 +27,7 @@ def corpus_file(tmp_path: Path) -> Path:
 def judged(path: Path, encoder: Any, policy: str = "balanced") -> None:
     with Corpus(path, write=True) as corpus:
         run = corpus.begin_run("refine", 0, {})
-        refine(corpus, lambda: encoder, "mini", threshold=0.92, run_id=run)
+        refine(corpus, lambda: encoder, Settings("mini"), run_id=run)
         corpus.finish_run(run, "done", {})
         rules = read_policy(policy)
         filtered, verdicts = apply_policy(corpus, rules, shown_as=policy)
@@ -116,9 +116,10 @@ def test_new_columns_are_shown_and_missing_ones_missed_by_nobody(
     judged(corpus_file, encoder)
     with Corpus(corpus_file, write=True) as corpus:
         corpus.rows(
-            "CREATE TABLE wide AS SELECT * EXCLUDE (rated_level, truncated, rank, similarity), "
+            "CREATE TABLE wide AS SELECT * EXCLUDE (rated_level, truncated, rank, similarity, gain, "
+            "problem_list), "
             "(sample + 1) / 4 AS gain, CASE WHEN cue = 'noise' THEN ['vague', 'short'] ELSE [] "
-            "END AS problems, 'nan'::FLOAT AS broken FROM corpus"
+            "END AS troubles, 'nan'::FLOAT AS broken FROM corpus"
         )
         corpus.rows("DROP VIEW image_summary")
         corpus.rows("DROP VIEW corpus")
@@ -131,14 +132,14 @@ def test_new_columns_are_shown_and_missing_ones_missed_by_nobody(
         figures = gather(corpus, seed=0)
     assert figures.levels == []
     assert [(name, [row.label for row in rows]) for name, _, rows in figures.lists] == [
-        ("problems", ["short", "vague"])
+        ("troubles", ["short", "vague"])
     ]
     assert "similarity" not in histograms
     assert "broken" not in histograms
     assert histograms["gain"].meaning == "what it adds"
     assert histograms["gain"].mean_before == 0.25
-    assert facts.lists == ["problems"]
-    assert unpacked(sample.columns["problems"], sample.captions).count(["vague", "short"]) == 4
+    assert facts.lists == ["troubles"]
+    assert unpacked(sample.columns["troubles"], sample.captions).count(["vague", "short"]) == 4
     assert set(unpacked(sample.columns["broken"], sample.captions)) == {None}
 
 

@@ -28,7 +28,7 @@ PROGRAM = str(Path(sys.executable).parent / "uniqa-curate")
 PHOTOS = 300
 """Two whole windows of the measured engine, and a part."""
 PER_PHOTO = 6
-SCHEMA = 40_000
+SCHEMA = 72_000
 """The log of commits is longer than this when a first window is in it."""
 
 
