@@ -116,8 +116,8 @@ def test_new_columns_are_shown_and_missing_ones_missed_by_nobody(
     judged(corpus_file, encoder)
     with Corpus(corpus_file, write=True) as corpus:
         corpus.rows(
-            "CREATE TABLE wide AS SELECT * EXCLUDE (rated_level, truncated, rank, similarity, gain, "
-            "problem_list), "
+            "CREATE TABLE wide AS SELECT * EXCLUDE (rated_level, truncated, rank, similarity, "
+            "gain, problem_list), "
             "(sample + 1) / 4 AS gain, CASE WHEN cue = 'noise' THEN ['vague', 'short'] ELSE [] "
             "END AS troubles, 'nan'::FLOAT AS broken FROM corpus"
         )
