@@ -1,8 +1,8 @@
 """Which of two captions is the better one: the order that duplicates and limits go by.
 
 By default, *worth*: whole before cut off, then with fewer problems, then what says more of the
-photo's look, then what says more different words. Or any signal that is known before captions are
-compared. Ties are for identity to decide. Must not know embeddings.
+photo's look (in tenths), then what says more different words. Or any signal that is known before
+captions are compared. Ties are for identity to decide. Must not know embeddings.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def rank_scores(
         values = told[rank_by].cast(pa.float64()).to_numpy(zero_copy_only=False)
         return np.asarray(np.where(np.isnan(values), -np.inf, values), dtype=np.float64)
     whole = np.array([reason != "length" for reason in told["finish_reason"].to_pylist()], int)
-    informative = np.rint(_numbers(told, "informativeness") * 1e4)
+    # In tenths: finer differences mean nothing.
+    informative = np.rint(_numbers(told, "informativeness") * 10)
     keys = np.stack([whole, -problems, informative, _numbers(told, "distinct_words")])
     # Places in the order of the keys; equal keys share one.
     order = np.lexsort(keys[::-1])

@@ -37,6 +37,8 @@ SAME = 0.92
 DIMENSIONS = ("model", "template", "cue", "shots", "temperature")
 """What captions are grouped by to see what the corpus would lose without each group."""
 
+_DRAWS, _FEW = 8, 12
+
 Progress = Callable[[str, int, int], None]
 """Told the stage, how many were done now, and how many there are in all."""
 
@@ -202,8 +204,10 @@ def _losses(
         if len(set(values)) > 1:
             # Drawn with equal questions, or equal models: their balance is not the group's merit.
             alike = models if dimension in {"cue", "template"} else asked
+            # Many groups are small ones, for which fewer draws tell chance as well.
+            draws = _DRAWS if len(set(values)) <= _FEW else _DRAWS // 4
             found[dimension] = losses(
-                captions, words, values, threshold=settings.meaning, alike=alike,
+                captions, words, values, threshold=settings.meaning, alike=alike, draws=draws,
                 seed=settings.seed,
             )  # fmt: skip
         on_progress("worth of groups", 1, len(DIMENSIONS))
