@@ -83,7 +83,7 @@ def test_killed_runs_go_on_and_end_in_the_same_manifest(photos: Path, tmp_path: 
     stored = 0
     wal = broken / "corpus.duckdb.wal"
     assert killed_after(generate(broken, photos), wal, 0), "while the corpus is being made"
-    for growth in (40_000, 160_000):
+    for growth in (72_000, 160_000):
         assert killed_after(generate(broken, photos), wal, growth)
         (row,) = json.loads(
             run(command(broken, "sql", "--json", "SELECT count(*) AS n FROM captions"))
