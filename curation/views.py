@@ -115,7 +115,7 @@ CORPUS: tuple[Column, ...] = (
         ranked_by: what ranks are by
         duplicate_kind: exact, near or semantic; empty for what repeats nothing of its image
         duplicate_of: the better-ranked caption of the image that it repeats
-        similarity: cosine to that, or to the nearest better-ranked one kept, -1 to 1; -1 for none
+        similarity: cosine to what it repeats, or to the nearest better-ranked one kept; -1 for none
         repeats_kind: the same over the whole corpus: exact, near, or semantic if asked for
         repeats: the better-ranked caption of the corpus that it repeats
         images_alike: images with this text or one that repeats it, at least 1

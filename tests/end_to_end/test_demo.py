@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_demo_goes_from_photos_to_scores(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     done = subprocess.run(
