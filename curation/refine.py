@@ -37,6 +37,9 @@ SAME = 0.92
 DIMENSIONS = ("model", "template", "cue", "shots", "temperature")
 """What captions are grouped by to see what the corpus would lose without each group."""
 
+COMMENT = "comment"
+"""The cue of people's comments."""
+
 _DRAWS, _FEW = 8, 12
 
 Progress = Callable[[str, int, int], None]
@@ -197,7 +200,11 @@ def _losses(
     captions: Captions, words: Words, told: pa.Table, settings: Settings, on_progress: Progress
 ) -> dict[str, list[Loss]]:
     found: dict[str, list[Loss]] = {}
-    asked = [f"{task}/{cue}" for task, cue in zip(*map(_list(told), ("task", "cue")), strict=True)]
+    # People were asked nothing: what they say stands beside the answers on the whole photo.
+    asked = [
+        f"{task}/{'overall' if cue == COMMENT else cue}"
+        for task, cue in zip(*map(_list(told), ("task", "cue")), strict=True)
+    ]
     models = _list(told)("model")
     for dimension in DIMENSIONS:
         values = asked if dimension == "cue" else _list(told)(dimension)
