@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from curation import measured
 from curation.corpus import Corpus
 from curation.grounding import ground
@@ -21,6 +23,8 @@ from curation.images import Unusable
 from curation.measuring.measure import Measurements
 
 _CHUNK = 256
+_JUDGED_TOGETHER = 4096
+"""Images whose captions are read at once: every reading passes over all captions."""
 _RULES = ("claims", "claim_sentence", "claim_words", "tokens", "grounding")
 
 
@@ -63,8 +67,8 @@ def ground_claims(
         [revision, measured.REVISION],
     )
     images = [image for (image,) in todo]
-    for start in range(0, len(images), _CHUNK):
-        some = images[start : start + _CHUNK]
+    for start in range(0, len(images), _JUDGED_TOGETHER):
+        some = images[start : start + _JUDGED_TOGETHER]
         rows = list(_judged(corpus, some, revision))
         with corpus.transaction():
             corpus.put("groundings", rows)
@@ -113,11 +117,12 @@ def _measure(
 
 
 def _judged(corpus: Corpus, images: list[str], revision: str) -> Iterator[dict[str, Any]]:
-    rows = corpus.rows(
+    rows = corpus.join(
         "SELECT c.caption_id, c.image_id, c.text, m.measured "
-        f"FROM {_CLAIMING} JOIN measurements m USING (image_id) "
-        "WHERE list_contains(?, c.image_id) ORDER BY c.image_id, c.caption_id",
-        [images],
+        f"FROM {_CLAIMING} SEMI JOIN {{ids}} USING (image_id) JOIN measurements m USING (image_id) "
+        "ORDER BY c.image_id, c.caption_id",
+        pa.table({"image_id": pa.array(images, pa.string())}),
+        {},
     )
     last: tuple[str, Measurements] | None = None
     for caption_id, image_id, text, told in rows:
