@@ -188,16 +188,6 @@ def mean_similarity(vectors: NDArray[np.float32]) -> float:
     return float((total @ total - (wide * wide).sum()) / (n * (n - 1)))
 
 
-def mean_similarity_to_others(vectors: NDArray[np.float32]) -> Floats:
-    """Each vector's mean cosine to the others, shape (n,); NaN for a lonely one."""
-    n = len(vectors)
-    if n < 2:
-        return np.full(n, np.nan)
-    wide = vectors.astype(np.float64)
-    own = (wide * wide).sum(axis=1)
-    return np.asarray((wide @ wide.sum(axis=0) - own) / (n - 1), dtype=np.float64)
-
-
 def vendi_of(similarity: Floats, counts: Ints | int | None = None) -> Floats:
     """Vendi scores of many similarity matrices, shape (images, captions, captions).
 

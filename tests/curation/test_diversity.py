@@ -15,7 +15,6 @@ from curation.diversity import (
     corpus_meanings,
     diversity,
     mean_similarity,
-    mean_similarity_to_others,
     vendi,
 )
 from curation.grouped import Captions
@@ -59,15 +58,14 @@ def test_mean_similarities_equal_brute_force(count: int) -> None:
     cosines = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
     pairs = [cosines[i, j] for i in range(count) for j in range(count) if i != j]
     assert mean_similarity(vectors) == pytest.approx(np.mean(pairs), abs=1e-6)
-    for i, value in enumerate(mean_similarity_to_others(vectors)):
+    for i, value in enumerate(diversity(one_image(vectors), 0.8).to_others):
         others = [cosines[i, j] for j in range(count) if j != i]
         assert value == pytest.approx(np.mean(others), abs=1e-6)
 
 
 def test_a_lonely_text_has_no_similarity() -> None:
     assert np.isnan(mean_similarity(units(1, 8)))
-    assert np.isnan(mean_similarity_to_others(units(1, 8))).all()
-    assert mean_similarity_to_others(units(0, 8)).shape == (0,)
+    assert np.isnan(diversity(one_image(units(1, 8)), 0.8).to_others).all()
 
 
 def test_different_sentences_are_more_diverse_than_paraphrases(encoder: Any) -> None:
@@ -108,7 +106,7 @@ def test_all_images_together_measure_what_each_does_alone(sizes: list[int], seed
             mean_similarity(own), abs=1e-6, nan_ok=True
         )
         np.testing.assert_allclose(
-            found.to_others[start:end], mean_similarity_to_others(own), atol=1e-6
+            found.to_others[start:end], diversity(one_image(own), 0.8).to_others, atol=1e-6
         )
         order, gains = cover(own, len(own))
         assert (np.argsort(found.cover_rank[start:end])).tolist() == order.tolist()
