@@ -1,29 +1,22 @@
-"""The whole of each command but its words: manifests and ratings in, model directories out.
-
-`cli` parses and prints; the modules below know one thing each; here they are joined. Progress and
-warnings go to people, nothing to stdout.
-"""
+"""A manifest in, a contrastive model out."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from training.adapt import facts_of, learn
-from training.config import AdaptConfig, EvaluateConfig, PretrainConfig
-from training.cues import cue_names
-from training.data import Manifest, Rated, draw, hold_back
+from training.config import PretrainConfig
+from training.data import Manifest
 from training.encoders import Features, ImageTower, TextTower
-from training.evaluate import Report, Task, compare, fits_of
-from training.features import PhotoFeatures, photo_features, text_features
-from training.model import Head, Model, make_towers, versions
+from training.features import photo_features, text_features
+from training.model import Model, make_towers, versions
 from training.pretrain import (
     History,
     Pairs,
@@ -34,8 +27,7 @@ from training.pretrain import (
     validate,
 )
 from training.projections import Projections
-from training.views import views_of
-from uniqa.console import progress, say, warn, warn_each
+from uniqa.console import progress, warn, warn_each
 from uniqa.errors import InputError
 
 CROSSFIT_LIMIT = 20_000
@@ -172,97 +164,6 @@ def _tuned(
     return _Learnt(image, text, projections, history, {})
 
 
-def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple[Model, Head]:
-    """The same model with a head learned from ratings.
-
-    Rows of split `train` are used where the table has splits, all rows otherwise.
-
-    Raises:
-        InputError: no usable labels, or all the same.
-    """
-    rows = [row for row, split in enumerate(rated.splits) if split == "train"]
-    if not any(rated.splits):
-        rows = list(range(len(rated.splits)))
-    elif not rows:
-        raise InputError(f"{rated.path} has splits, but no row of split 'train'")
-    found, good = _rated_features(model, rated.take(rows), cache)
-    usable = rated.take([rows[at] for at in good])
-    drawn = draw([found.ids[at] for at in good], config.labels, config.seed)
-    if config.labels > len(good):
-        warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
-    labels = usable.take(drawn)
-    task = rated.task or model.task
-    features = found.values[[int(found.rows[good[at]]) for at in drawn]]
-    views = views_of(model, features, task, cache, [found.ids[good[at]] for at in drawn])
-    with progress() as bar:
-        bar.add_task(f"learning {config.method}", total=None, note=f"{len(drawn)} labels")
-        method, learned, choice = learn(views, labels.scores, labels.groups, config)
-    if config.method == "auto":
-        say(f"auto picked {method}: {choice.why}")
-    facts = facts_of(choice, len(drawn), task)
-    head = Head(method, learned, task, rated.scale.name, facts)
-    provenance = {
-        "command": "adapt",
-        "ratings": rated.path.name,
-        "config": asdict(config),
-        "labels": len(drawn),
-        "method": method,
-        "why": choice.why,
-        "versions": versions(),
-        "pretraining": model.provenance.get("pretraining", model.provenance),
-    }
-    seen = model.trained_on | {found.ids[good[at]] for at in drawn}
-    return replace(model, head=head, seen=seen, provenance=provenance), head
-
-
-def evaluate(
-    model: Model, rated: Rated, config: EvaluateConfig, adapt_config: AdaptConfig, cache: Path
-) -> tuple[Report, dict[str, Any]]:
-    """Compare all methods; also facts for the reader: task, scale, leakage.
-
-    Raises:
-        InputError: too few photos on either side of the split, or constant ratings.
-    """
-    found, good = _rated_features(model, rated, cache)
-    usable = rated.take(good)
-    pool, test = hold_back(usable, config.test_fraction, config.seed)
-    ids = [found.ids[at] for at in good]
-    task_name = rated.task or model.task
-    views = views_of(model, found.values, task_name, cache, ids)
-    leaked = [row for row in test if ids[row] in model.trained_on]
-    if leaked:
-        warn(
-            f"{len(leaked)} of {len(test)} test photos were learned from in pre-training: "
-            "these numbers are too good"
-        )
-    lent = sum(ids[row] in model.trained_on for row in pool)
-    if lent:
-        say(
-            f"captions of {lent} of the {len(pool)} photos to learn from were in pre-training: if "
-            "ratings guided them, zero-shot, fused and adapter know more than the labels counted "
-            "here, ridge does not",
-            "dim",
-        )
-    # Drawn by identity: the same draws wherever the photos lie.
-    task = Task(views, usable.scores, usable.groups, ids, pool, test)
-    with progress() as bar:
-        job = bar.add_task("evaluating", total=fits_of(task, config), note="")
-        report = compare(
-            task, config, adapt_config, lambda what: bar.update(job, advance=1, note=what)
-        )
-    return report, {
-        "task": task_name,
-        "cues": cue_names(task_name),
-        "scale": rated.scale.name,
-        "split": "the table's own" if "test" in usable.splits else "by group, seeded",
-        "seen_in_pretraining": len(leaked),
-        "pool_in_pretraining": lent,
-        "unreadable": len(rated.images) - len(good),
-        "config": asdict(config),
-        "model": model.provenance,
-    }
-
-
 def _features_of(
     manifest: Manifest, rows: Sequence[int], tower: Any, cache: Path
 ) -> dict[int, Features]:
@@ -296,15 +197,6 @@ def _shared_space(image: ImageTower, text: TextTower) -> Projections:
     with torch.no_grad():
         projections.logit_scale.fill_(log_temperature(image.towers.model))
     return projections
-
-
-def _rated_features(model: Model, rated: Rated, cache: Path) -> tuple[PhotoFeatures, list[int]]:
-    found = photo_features(rated.images, model.image, cache, label="looking at photos")
-    warn_each([f"{rated.images[at]}: {why}" for at, why in sorted(found.errors.items())])
-    good = [int(at) for at in found.good]
-    if not good:
-        raise InputError(f"no photo of {rated.path} can be read", "Check --images-root")
-    return found, good
 
 
 def last_validation(history: History) -> dict[str, float]:

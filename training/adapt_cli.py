@@ -1,0 +1,59 @@
+"""`uniqa-train adapt`: parses, calls, prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.options import (
+    CacheOption,
+    ImageColumn,
+    OverwriteOption,
+    RatingsOption,
+    RootOption,
+    ScaleOption,
+    ScoreColumn,
+    SeedOption,
+    TaskOption,
+    rated_table,
+)
+from uniqa.console import print_json, say
+
+
+def adapt(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Pre-trained model.")],
+    ratings: RatingsOption,
+    out: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
+    labels: Annotated[int, typer.Option("--labels", help="Ratings to draw; 0: all.")] = 0,
+    method: Annotated[
+        str, typer.Option("--method", help="auto, ridge, fused or adapter.")
+    ] = "auto",
+    epochs: Annotated[int, typer.Option("--epochs", help="Of the adapter.")] = 30,
+    lr: Annotated[float, typer.Option("--lr", help="Of the adapter.")] = 2e-4,
+    scale: ScaleOption = "",
+    task: TaskOption = "",
+    image_column: ImageColumn = "",
+    score_column: ScoreColumn = "",
+    images_root: RootOption = None,
+    seed: SeedOption = 0,
+    cache: CacheOption = None,
+    overwrite: OverwriteOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Facts on stdout as JSON.")] = False,
+) -> None:
+    """Learn a head from a few ratings."""
+    from training.config import AdaptConfig
+    from training.features import default_cache
+    from training.model import load_model, new_directory, save_model
+
+    config = AdaptConfig(method=method, labels=labels, epochs=epochs, lr=lr, seed=seed)
+    new_directory(out, overwrite=overwrite)
+    rated = rated_table(ratings, image_column, score_column, images_root, scale, task)
+    from training import commands as work
+
+    model, head = work.adapt(load_model(directory), rated, config, cache or default_cache())
+    save_model(model, out)
+    say(f"adapted to {head.facts['labels']} ratings by {head.method}; model in {out}")
+    if as_json:
+        print_json({"out": str(out), "method": head.method, **head.facts})

@@ -1,0 +1,58 @@
+"""A model and ratings in, the model with a head out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from training.adapt import facts_of, learn
+from training.commands.photos import rated_features
+from training.config import AdaptConfig
+from training.data import Rated, draw
+from training.model import Head, Model, versions
+from training.views import views_of
+from uniqa.console import progress, say, warn
+from uniqa.errors import InputError
+
+
+def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple[Model, Head]:
+    """The same model with a head learned from ratings.
+
+    Rows of split `train` are used where the table has splits, all rows otherwise.
+
+    Raises:
+        InputError: no usable labels, or all the same.
+    """
+    rows = [row for row, split in enumerate(rated.splits) if split == "train"]
+    if not any(rated.splits):
+        rows = list(range(len(rated.splits)))
+    elif not rows:
+        raise InputError(f"{rated.path} has splits, but no row of split 'train'")
+    found, good = rated_features(model, rated.take(rows), cache)
+    usable = rated.take([rows[at] for at in good])
+    drawn = draw([found.ids[at] for at in good], config.labels, config.seed)
+    if config.labels > len(good):
+        warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
+    labels = usable.take(drawn)
+    task = rated.task or model.task
+    features = found.values[[int(found.rows[good[at]]) for at in drawn]]
+    views = views_of(model, features, task, cache, [found.ids[good[at]] for at in drawn])
+    with progress() as bar:
+        bar.add_task(f"learning {config.method}", total=None, note=f"{len(drawn)} labels")
+        method, learned, choice = learn(views, labels.scores, labels.groups, config)
+    if config.method == "auto":
+        say(f"auto picked {method}: {choice.why}")
+    facts = facts_of(choice, len(drawn), task)
+    head = Head(method, learned, task, rated.scale.name, facts)
+    provenance = {
+        "command": "adapt",
+        "ratings": rated.path.name,
+        "config": asdict(config),
+        "labels": len(drawn),
+        "method": method,
+        "why": choice.why,
+        "versions": versions(),
+        "pretraining": model.provenance.get("pretraining", model.provenance),
+    }
+    seen = model.trained_on | {found.ids[good[at]] for at in drawn}
+    return replace(model, head=head, seen=seen, provenance=provenance), head

@@ -1,0 +1,55 @@
+"""Options that several commands share, and the ratings table they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from training.data import Rated
+
+CacheOption = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads this at run time
+    typer.Option("--cache", help="Folder of stored features [default: the user's cache folder]."),
+]
+RootOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--images-root", help="Folder that image names are relative to."),
+]
+RatingsOption = Annotated[
+    Path, typer.Option("--ratings", help="Ratings table, or a manifest.", show_default=False)
+]
+ScaleOption = Annotated[
+    str, typer.Option("--scale", help="Ends of the rating scale, WORST:BEST, like 1:5.")
+]
+TaskOption = Annotated[
+    str, typer.Option("--task", help="quality or aesthetic [default: the table's, the model's].")
+]
+ImageColumn = Annotated[str, typer.Option("--image-column", help="Column with the image names.")]
+ScoreColumn = Annotated[str, typer.Option("--score-column", help="Column with the scores.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a model in --out.")]
+
+
+def rated_table(
+    path: Path,
+    image_column: str,
+    score_column: str,
+    images_root: Path | None,
+    scale: str,
+    task: str,
+) -> Rated:
+    """Read the ratings table that the options describe."""
+    from training.data import read_rated
+    from uniqa.levels import Scale
+
+    return read_rated(
+        path,
+        image_column=image_column or None,
+        score_column=score_column or None,
+        images_root=images_root,
+        scale=Scale.parse(scale) if scale else None,
+        task=task,
+    )
