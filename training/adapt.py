@@ -1,8 +1,8 @@
 """Heads learned from a few ratings, and the choice among them inside those ratings.
 
-`ridge` on the image tower's features, `fused` on these with the embedding and the cue values,
-`adapter` as UniQA has it; `auto` takes the one with the smallest error on folds of the labels that
-no group straddles. Must not know test photos exist.
+`ridge` on the image tower's features, `adapter` as UniQA has it, `cues` from the zero-shot score
+on, `fused` on all that is known of a photo; `auto` takes the one with the smallest error on folds
+of the labels that no group straddles. Must not know test photos exist.
 """
 
 from __future__ import annotations
@@ -12,115 +12,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import normalize
 
-from training.adapter import Adapter, fit_adapters
+from training.adapter import fit_adapters
 from training.config import AdaptConfig
-from training.cues import LEVEL_VALUES, cue_names, cue_scores
+from training.cue_adapter import fit_cue_adapter
+from training.cues import cue_names
 from training.data import make_folds
-from training.encoders import Block, Features
-from training.projections import Projections
+from training.fused import Fused, fit_fused
+from training.heads import Learned
+from training.recipes import recipes_for
 from training.ridge import Ridge, check_scores, fit_ridge
+from training.views import Views
 
-LEARNED = ("ridge", "fused", "adapter")
+LEARNED = ("ridge", "adapter", "cues", "fused")
+"""From the simplest to the one that knows most; ties go to the simpler."""
+
 FEW = 10
 """Below this many labels folds tell nothing; `auto` is ridge."""
 
 Scores = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Views:
-    """Everything known about some photos before any rating: what heads are learned on."""
-
-    features: Features
-    """(n, p) of the image tower."""
-    embeddings: torch.Tensor
-    """(n, d) contrastive, not normalised."""
-    cues: Scores
-    """(n, cues) zero-shot values."""
-    prompts: torch.Tensor
-    """(cues, 5, d) unit length."""
-    scale: torch.Tensor
-    blocks: tuple[Block, ...]
-    families: dict[str, tuple[str, ...]]
-
-    @property
-    def zero_shot(self) -> Scores:
-        """(n,) mean over cues: the score before anything is learned."""
-        means: Scores = self.cues.mean(1)
-        return means
-
-    @property
-    def fused(self) -> Features:
-        """(n, p + d + cues): features, unit-length embedding, cue values."""
-        unit = normalize(self.embeddings, dim=-1).numpy()
-        joined: Features = np.concatenate([self.features, unit, self.cues], axis=1).astype(
-            np.float32
-        )
-        return joined
-
-    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Views:
-        """The same for these rows only."""
-        at = np.asarray(rows, dtype=np.int64)
-        return Views(
-            self.features[at],
-            self.embeddings[torch.from_numpy(at)],
-            self.cues[at],
-            self.prompts,
-            self.scale,
-            self.blocks,
-            self.families,
-        )
-
-    def candidates(self, method: str) -> dict[str, list[tuple[int, int]]]:
-        """Sets of columns that ridge chooses among, by a name that says what they are."""
-        ranges = {block.name: (block.start, block.stop) for block in self.blocks}
-        sets = {name: [ranges[b] for b in members] for name, members in self.families.items()}
-        if method == "ridge":
-            return sets
-        p, d = self.features.shape[1], self.embeddings.shape[1]
-        embedding, cues = (p, p + d), (p + d, p + d + self.cues.shape[1])
-        fused = {**sets, "embedding and cues": [embedding, cues], "cues": [cues]}
-        for name, members in sets.items():
-            # Repeating a range raises its share of the kernel: a little, or about half of it.
-            for share, times in (("light", 1), ("half", len(members) // 2)):
-                text = [embedding, cues] * max(1, times)
-                fused[f"{name} + embedding and cues ({share})"] = [*members, *text]
-        return fused
-
-
-def make_views(
-    features: Features,
-    projections: Projections,
-    prompt_features: Features,
-    blocks: tuple[Block, ...],
-    families: dict[str, tuple[str, ...]],
-    instead: dict[int, torch.Tensor] | None = None,
-) -> Views:
-    """Embed photos and a task's prompts (cue after cue, five each) and read the cue values.
-
-    `instead` gives rows whose embeddings are known otherwise: the cross-fitted ones.
-    """
-    with torch.inference_mode():
-        embeddings = projections.embed_images(torch.from_numpy(features))
-        for row, known in (instead or {}).items():
-            embeddings[row] = known
-        prompts = projections.embed_texts(torch.from_numpy(prompt_features)).unflatten(0, (-1, 5))
-        scale = projections.scale
-        values = torch.tensor(LEVEL_VALUES)
-        cues = cue_scores(normalize(embeddings, dim=-1), prompts, scale, values)
-    return Views(
-        features,
-        embeddings.clone(),
-        cues.double().numpy(),
-        prompts.clone(),
-        scale.clone(),
-        blocks,
-        families,
-    )
 
 
 @dataclass(frozen=True)
@@ -134,28 +45,35 @@ class Choice:
 
 def fit_head(
     method: str, views: Views, scores: Scores, groups: Sequence[str], config: AdaptConfig
-) -> Ridge | Adapter:
+) -> Learned:
     """Learn one method's head from all the photos given.
 
     Raises:
         InputError: fewer than two photos, or all rated the same.
     """
     check_scores(scores)
-    if method == "adapter":
-        everything = [list(range(len(scores)))]
-        return fit_adapters(
-            views.embeddings, scores, everything, views.prompts, views.scale, config
+    if method == "ridge":
+        return fit_ridge(views.features, scores, groups, views.candidates())
+    if method == "fused":
+        recipes = recipes_for(views.task, views.families)
+        return fit_fused(views.together, scores, groups, views.ranges, recipes, config.seed)
+    if method == "cues":
+        folds = make_folds(groups, config.seed) if len(scores) >= FEW else []
+        return fit_cue_adapter(
+            views.embeddings, scores, folds, views.prompts, views.scale, seed=config.seed
         )[0]
-    x = views.features if method == "ridge" else views.fused
-    return fit_ridge(x, scores, groups, views.candidates(method))
+    everything = [list(range(len(scores)))]
+    return fit_adapters(views.embeddings, scores, everything, views.prompts, views.scale, config)[0]
 
 
-def predict(method: str, head: Ridge | Adapter, views: Views) -> Scores:
+def predict(head: Learned, views: Views) -> Scores:
     """(n,) unified scores, clipped to 0–1."""
-    if isinstance(head, Adapter):
-        raw = head.predict(views.embeddings, views.prompts, views.scale)
+    if isinstance(head, Ridge):
+        raw = head.predict(views.features)
+    elif isinstance(head, Fused):
+        raw = head.predict(views.together)
     else:
-        raw = head.predict(views.features if method == "ridge" else views.fused)
+        raw = head.predict(views.embeddings, views.prompts, views.scale)
     clipped: Scores = np.clip(raw, 0.0, 1.0)
     return clipped
 
@@ -179,13 +97,15 @@ def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptCon
     squared = dict.fromkeys(LEARNED, 0.0)
     for fold, rows, adapter in zip(folds, learn, adapters, strict=True):
         there = views.take(fold)
-        heads: dict[str, Ridge | Adapter] = {"adapter": adapter}
-        for method in ("ridge", "fused"):
-            heads[method] = fit_head(
-                method, views.take(rows), scores[rows], [groups[r] for r in rows], config
+        here, known = views.take(rows), [groups[r] for r in rows]
+        for method in LEARNED:
+            # Adapters of all folds have learned together, which is cheaper.
+            head = (
+                adapter
+                if method == "adapter"
+                else fit_head(method, here, scores[rows], known, config)
             )
-        for method, head in heads.items():
-            error = predict(method, head, there) - scores[fold]
+            error = predict(head, there) - scores[fold]
             squared[method] += float((error**2).sum())
     errors = {method: float(np.sqrt(squared[method] / len(scores))) for method in LEARNED}
     best = min(LEARNED, key=lambda method: (round(errors[method], 6), LEARNED.index(method)))
@@ -195,7 +115,7 @@ def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptCon
 
 def learn(
     views: Views, scores: Scores, groups: Sequence[str], config: AdaptConfig
-) -> tuple[str, Ridge | Adapter, Choice]:
+) -> tuple[str, Learned, Choice]:
     """Choose (where the method is `auto`) and fit on all labels."""
     choice = Choice(config.method, "as asked", {})
     if config.method == "auto":

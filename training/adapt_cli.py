@@ -28,7 +28,7 @@ def adapt(
     out: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     labels: Annotated[int, typer.Option("--labels", help="Ratings to draw; 0: all.")] = 0,
     method: Annotated[
-        str, typer.Option("--method", help="auto, ridge, fused or adapter.")
+        str, typer.Option("--method", help="auto, ridge, adapter, cues or fused.")
     ] = "auto",
     epochs: Annotated[int, typer.Option("--epochs", help="Of the adapter.")] = 30,
     lr: Annotated[float, typer.Option("--lr", help="Of the adapter.")] = 2e-4,

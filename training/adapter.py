@@ -82,7 +82,7 @@ def fit_adapters(
     by_size: dict[int, list[int]] = {}
     for number, rows in enumerate(subsets):
         by_size.setdefault(len(rows), []).append(number)
-    with _one_thread():
+    with one_thread():
         for numbers in by_size.values():
             together = [list(subsets[number]) for number in numbers]
             found = _fit_together(unit, truth, together, prompts, scale.detach(), config)
@@ -91,7 +91,7 @@ def fit_adapters(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Matrices this small only lose by waking other threads, on a busy machine tenfold."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from uniqa.errors import UsageError, nearest
 
-METHODS = ("auto", "ridge", "fused", "adapter")
+METHODS = ("auto", "ridge", "adapter", "cues", "fused")
 """What `adapt` may learn; `auto` chooses among the others inside the labels."""
 
 

@@ -125,6 +125,7 @@ class Lite0Tower:
         self.dim = start
         late = tuple(b.name for b in blocks if b.name[-1] in "678")
         self.families = {"all stages": tuple(b.name for b in blocks), "late stages": late}
+        self.means = tuple(b.start for b in blocks if b.name.endswith(".stage8"))
 
     def prepare(self, pixels: Pixels) -> list[NDArray[np.float32]]:
         """The whole photo (1, 3, h, w) and its crops (5, 3, 224, 224), in the net's range."""
@@ -146,6 +147,20 @@ class Lite0Tower:
             ]
         values: Features = torch.cat(parts).numpy().astype(np.float32)
         return values
+
+    def classify(self, features: Features) -> Features:
+        """(n, dim) features → (n, 2, 1000) probabilities of ImageNet's classes, whole and crops.
+
+        The net's own classifier reads the last stage's mean, which the features hold under a root.
+        """
+        import torch
+
+        views = []
+        for start in self.means:
+            root = torch.from_numpy(features[:, start : start + self._HEAD])
+            with torch.inference_mode():
+                views.append(self._net._fc(root.sign() * root.square()).softmax(1))
+        return torch.stack(views, dim=1).numpy()
 
     def _pool(self, x: torch.Tensor) -> list[torch.Tensor]:
         import torch

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.adapt import LEARNED, Views, choose, fit_head, predict
+from training.adapt import LEARNED, choose, fit_head, predict
 from training.config import AdaptConfig, EvaluateConfig
 from training.metrics import Estimate, rmse, srcc, with_intervals
+from training.views import Views
 from uniqa.errors import InputError
 from uniqa.splits import seeded_key
 
@@ -140,7 +141,7 @@ def _all_methods(
     scored = {"zero-shot": np.clip(there.zero_shot, 0, 1)}
     for method in LEARNED:
         head = fit_head(method, here, scores, groups, adapt)
-        scored[method] = predict(method, head, there)
+        scored[method] = predict(head, there)
     scored["auto"] = scored[choice.method]
     return scored, choice.method, choice.why
 

@@ -29,13 +29,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.adapter import Adapter
 from training.encoders import ImageTower, Lite0Tower, MiniLMTower, TextTower
+from training.heads import Learned, pack, unpack
 from training.projections import Projections
-from training.ridge import Ridge
 from uniqa.errors import InputError, UsageError
 
-FORMAT = 1
+FORMAT = 2
 _PICKLES = frozenset(".bin .pt .pth .pkl .pickle .ckpt .joblib".split())
 
 
@@ -44,7 +43,7 @@ class Head:
     """What `adapt` learned: the chosen method, its tensors, and the facts behind the choice."""
 
     method: str
-    learned: Ridge | Adapter
+    learned: Learned
     task: str
     scale: str
     facts: dict[str, Any] = field(default_factory=dict)
@@ -213,20 +212,12 @@ def versions() -> dict[str, str]:
 def _describe(model: Model) -> dict[str, Any]:
     head = None
     if model.head is not None:
-        learned = model.head.learned
-        facts = dict(model.head.facts)
-        if isinstance(learned, Ridge):
-            facts |= {
-                "bias": learned.bias,
-                "alpha": learned.alpha,
-                "choice": learned.choice,
-                "left_out_rmse": learned.left_out_rmse,
-            }
         head = {
             "method": model.head.method,
             "task": model.head.task,
             "scale": model.head.scale,
-            "facts": facts,
+            "facts": model.head.facts,
+            "learned": pack(model.head.learned)[1],
         }
     return {
         "format": FORMAT,
@@ -241,33 +232,15 @@ def _describe(model: Model) -> dict[str, Any]:
 
 
 def _head_tensors(head: Head | None) -> dict[str, torch.Tensor]:
-    if head is None:
-        return {}
-    if isinstance(head.learned, Ridge):
-        arrays = (head.learned.mean, head.learned.std, head.learned.weights)
-        return dict(zip(("mean", "std", "weights"), map(torch.from_numpy, arrays), strict=True))
-    return vars(head.learned)
+    return pack(head.learned)[0] if head is not None else {}
 
 
 def _head(about: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) -> Head | None:
     if about is None:
         return None
     own = {n.removeprefix("head."): t for n, t in tensors.items() if n.startswith("head.")}
-    facts = about["facts"]
-    learned: Ridge | Adapter
-    if about["method"] == "adapter":
-        learned = Adapter(own["first"], own["second"], own["values"])
-    else:
-        learned = Ridge(
-            mean=own["mean"].numpy(),
-            std=own["std"].numpy(),
-            weights=own["weights"].numpy(),
-            bias=float(facts["bias"]),
-            alpha=float(facts["alpha"]),
-            choice=str(facts["choice"]),
-            left_out_rmse=float(facts["left_out_rmse"]),
-        )
-    return Head(about["method"], learned, about["task"], about["scale"], facts)
+    learned = unpack(about["method"], own, about["learned"])
+    return Head(about["method"], learned, about["task"], about["scale"], about["facts"])
 
 
 def _pack(ids: Sequence[str] | frozenset[str]) -> torch.Tensor:

@@ -94,7 +94,7 @@ class Scorer:
                 own = views
                 if head.task != self.task:
                     own = views_of(self.model, found.values, head.task, self.cache)
-                scores = predict(head.method, head.learned, own)
+                scores = predict(head.learned, own)
         for at, path in enumerate(paths):
             row = int(found.rows[at])
             if row < 0:
