@@ -32,8 +32,8 @@ from training.ordinal import (
     soft_levels,
 )
 
-CHECKPOINTS = (0, 8, 16, 30, 60, 120)
-"""Steps among which the folds choose."""
+CHECKPOINTS = (0, 8, 16, 30, 60, 120, 240)
+"""Steps among which the folds choose; learning ends when two in a row are worse than the best."""
 
 PAIRS = 1000
 """At most so many pairs of labels are compared at a step."""
@@ -195,6 +195,8 @@ def _learn(
             missed = away[1:].sum() / (1 - counted[1:]).sum() if can_choose else away.new_zeros(())
             errors.append(float(missed.sqrt()))
             kept.append(_take(live, 0))
+            if len(errors) > 2 and min(errors[-2:]) > min(errors[:-2]):
+                break
         # Summed over replicas: none of them feels another's gradient.
         squared = ((predicted - truth).square() / spread**2 * shares).sum()
         soft = (soft_level_loss(levels, targets) * shares).sum()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LEVELS = 5
 
 _TINY = 1e-8
+"""Below this a number counts as zero."""
 
 
 def soft_levels(mos: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
@@ -43,18 +44,19 @@ def soft_levels(mos: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     spread = std.nan_to_num(0.5).clamp_min(1e-3)[:, None]
     normal = torch.distributions.Normal(mos[:, None], spread)
     mass = normal.cdf(levels + 0.5) - normal.cdf(levels - 0.5)
-    total, moment = mass.sum(1), (mass * levels).sum(1)
-    # α·total + 5β = 1 and α·moment + 15β = mos.
-    determinant = 15 * total - 5 * moment
-    alpha = (15 - 5 * mos) / determinant
-    beta = (total * mos - moment) / determinant
-    mended = alpha[:, None] * mass + beta[:, None]
+    mass = mass / mass.sum(1, keepdim=True)
+    close = 64 * torch.finfo(mos.dtype).eps
+    # With shares m that sum to 1: α + 5β = 1 and α·(Σ k·m) + 15β = mos.
+    middle = (levels.mean() - mass @ levels).abs() < close
+    alpha = torch.where(middle, 1.0, (mos - 3) / (mass @ levels - 3))
+    mended = alpha[:, None] * mass + ((1 - alpha) / LEVELS)[:, None]
     lower = mos.floor().clamp(1, LEVELS - 1)
     upper_share = mos - lower
     pair = torch.zeros_like(mass)
     pair.scatter_(1, (lower.long() - 1)[:, None], (1 - upper_share)[:, None])
     pair.scatter_(1, lower.long()[:, None], upper_share[:, None])
-    good = torch.isfinite(mended).all(1) & (mended >= 0).all(1) & (alpha > 0)
+    exact = (mended @ levels - mos).abs() < close
+    good = exact & (mended >= 0).all(1) & (alpha > 0)
     return torch.where(good[:, None], mended, pair)
 
 

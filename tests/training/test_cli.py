@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from training import Scorer
+from training.adapt import LEARNED
 
 
 def rows_of(path):
@@ -35,7 +36,7 @@ def test_the_whole_path(uniqa_train, tiny, tmp_path):
     assert told["seen_in_pretraining"] == 0
     assert told["train"] == 18
     assert told["test"] == 6
-    assert set(told["all_labels"]) == {"zero-shot", "ridge", "fused", "adapter", "auto"}
+    assert set(told["all_labels"]) == {"zero-shot", *LEARNED, "auto"}
     assert set(told["labels"]) == {"6", "all (18)"}
     assert told["labels"]["6"]["ridge"]["draws"] == 2
     assert told["all_labels"]["ridge"]["srcc"]["value"] > 0.5
@@ -82,7 +83,7 @@ def test_leakage_is_said(uniqa_train, model_dir, tiny, tested, count):
     assert err.count("learned from in pre-training") == (1 if count else 0)
 
 
-@pytest.mark.parametrize("method", ["ridge", "fused", "adapter", "auto"])
+@pytest.mark.parametrize("method", [*LEARNED, "auto"])
 def test_every_method_is_saved_and_scores_the_same(
     uniqa_train, model_dir, tiny, tmp_path, cache, method
 ):
