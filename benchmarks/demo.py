@@ -1,11 +1,13 @@
 """The whole path on real photos, offline: from photos and ratings to scored photos.
 
 Runs the same commands a user would type, prints each before it runs, times it, and ends with what
-came out. Run it with `make demo`, or as `python benchmarks/demo.py FOLDER`.
+came out. Run it with `make demo`, or as `python benchmarks/demo.py FOLDER [--scenes K]`, which
+takes the photos of only so many scenes.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -81,16 +83,18 @@ class Demo:
         return [str(self.bin / program), *rest]
 
 
-def main(folder: Path) -> None:
-    """Run the path and print what came out."""
+def main(folder: Path, scenes: int = 0) -> None:
+    """Run the path and print what came out; `scenes` above 0 takes only so many of them."""
     demo = Demo(folder)
     photos, corpus = folder / "photos", folder / "corpus.duckdb"
     manifest, base = folder / "manifests" / "balanced.parquet", folder / "models" / "base"
     adapted, scores = folder / "models" / "adapted", folder / "scores.csv"
     started = time.perf_counter()
     demo.run("uniqa-curate", "demo-photos", photos, "--seed", SEED)
+    table = photos / "ratings.csv"
+    images = _of_scenes(table, scenes) if scenes else photos
     demo.run(
-        "uniqa-curate", "generate", photos, "--ratings", photos / "ratings.csv",
+        "uniqa-curate", "generate", images, "--ratings", images if scenes else table,
         *models(), "--corpus", corpus, "--seed", SEED,
     )  # fmt: skip
     demo.run("uniqa-curate", "refine", "--corpus", corpus)
@@ -102,8 +106,21 @@ def main(folder: Path) -> None:
         "--draws", "5", "--json", shown=True,
     )  # fmt: skip
     demo.run("uniqa-train", "adapt", base, "--ratings", manifest, "--out", adapted, "--overwrite")
-    demo.run("uniqa-train", "score", adapted, photos, "-o", scores)
+    demo.run("uniqa-train", "score", adapted, images, "-o", scores)
     _summary(demo, evaluation, scores, manifest, time.perf_counter() - started)
+
+
+def _of_scenes(table: Path, count: int) -> Path:
+    """A table beside `table` with the photos of its first `count` groups alone."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    groups = list(dict.fromkeys(row["group"] for row in rows))[:count]
+    few = table.with_name(f"scenes-{count}.csv")
+    with few.open("w", encoding="utf-8", newline="") as file:
+        out = csv.DictWriter(file, list(rows[0]))
+        out.writeheader()
+        out.writerows(row for row in rows if row["group"] in groups)
+    return few
 
 
 def models() -> list[str]:
@@ -257,4 +274,8 @@ def _table(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"))
+    parser.add_argument("--scenes", type=int, default=0)
+    options = parser.parse_args()
+    main(options.folder, options.scenes)
