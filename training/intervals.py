@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uniqa.errors import InputError
+
 Values = NDArray[np.float64]
 
 CONFIDENCE = 0.9
@@ -86,9 +88,33 @@ class Residuals:
         return cls(values, weights, int(facts["groups"]))
 
 
+def residuals_of(facts: Mapping[str, Any]) -> Residuals | None:
+    """Of a head's facts; None where its labels allowed no folds, or an older version made it.
+
+    Raises:
+        InputError: they are there, but damaged.
+    """
+    if "residuals" not in facts:
+        return None
+    try:
+        return Residuals.from_facts(facts["residuals"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the head's residuals are damaged ({type(error).__name__}: {error})", "Adapt again"
+        ) from error
+
+
 def needed(confidence: float) -> int:
     """The fewest labels (groups, where photos share one) that give an interval of a confidence."""
     return math.ceil(confidence / (1 - confidence) - 1e-9)
+
+
+def why_none(residuals: Residuals | None, confidence: float) -> str:
+    """One line on why there is no interval at a confidence; empty where there is one."""
+    if residuals is not None and residuals.half_width(confidence) is not None:
+        return ""
+    has = "no folds of the labels" if residuals is None else f"{residuals.groups} groups of labels"
+    return f"no {confidence:.0%} intervals: they need {needed(confidence)} groups, there are {has}"
 
 
 @dataclass(frozen=True, slots=True)

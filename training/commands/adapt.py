@@ -8,7 +8,11 @@ from pathlib import Path
 from training.adapt import facts_of, learn
 from training.commands.photos import rated_features
 from training.config import AdaptConfig
+from training.cues import cue_names
 from training.data import Rated, draw
+from training.explain import typical_of
+from training.folds import out_of_fold
+from training.intervals import Residuals
 from training.model import Head, Model, versions
 from training.views import views_of
 from uniqa.console import progress, say, warn
@@ -38,11 +42,17 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
     features = found.values[[int(found.rows[good[at]]) for at in drawn]]
     views = views_of(model, features, task, cache, [found.ids[good[at]] for at in drawn])
     with progress() as bar:
-        bar.add_task(f"learning {config.method}", total=None, note=f"{len(drawn)} labels")
+        note = f"{len(drawn)} labels"
+        bar.add_task(f"learning {config.method}", total=None, note=note)
         method, learned, choice = learn(views, labels.scores, labels.groups, config)
+        bar.add_task(f"{method} on folds, for intervals", total=None, note=note)
+        apart = out_of_fold(method, views, labels.scores, labels.groups, config)
     if config.method == "auto":
         say(f"auto picked {method}: {choice.why}")
     facts = facts_of(choice, len(drawn), task)
+    facts["typical"] = typical_of(views.cues, cue_names(task), apart)
+    if apart is not None:
+        facts["residuals"] = Residuals.of(apart, labels.scores, labels.groups).as_facts()
     head = Head(method, learned, task, rated.scale.name, facts)
     provenance = {
         "command": "adapt",

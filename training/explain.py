@@ -1,0 +1,125 @@
+"""Why a photo scored as it did, in the words of its cues.
+
+A cue's reading is compared with the labelled photos': how many of their deviations it lies above or
+below, which level prompt is nearest, and what that moves the score by. The last comes from a linear
+stand-in for the head, fitted on the labelled photos' cue readings and out-of-fold scores; its R² is
+kept beside it, because a head may see much that no cue names. Must not know files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import normalize
+
+from training.adapt import Views
+from training.cues import CUES, cue_scores
+
+Values = NDArray[np.float64]
+
+FAIR = 0.6
+"""What the middle level is worth: what readings are compared with where nothing was labelled."""
+
+_RIDGE = 1e-2
+"""Shrinks the stand-in's weights a little: cue readings go together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One cue of one photo."""
+
+    cue: str
+    value: float
+    """0.2–1, zero-shot."""
+    typical: float
+    """Mean of the labelled photos; the middle level where there are none."""
+    deviations: float
+    """(value − typical) in standard deviations of the labelled photos; NaN where unknown."""
+    push: float
+    """What the deviation moves the unified score by; NaN where unknown."""
+    nearest: str
+    """The likeliest of the five level prompts."""
+    shares: tuple[float, ...]
+    """Probability of each level prompt, worst first."""
+
+
+def typical_of(cues: Values, names: Sequence[str], scores: Values | None) -> dict[str, Any]:
+    """What a head's file must hold, so that photos can be explained later.
+
+    Args:
+        cues: (n, cues) readings of the labelled photos.
+        names: of the cues.
+        scores: (n,) out-of-fold scores of the same photos; None where there are none.
+    """
+    mean, sd = cues.mean(0), cues.std(0)
+    facts: dict[str, Any] = {
+        "mean": dict(zip(names, map(float, mean), strict=True)),
+        "sd": dict(zip(names, map(float, sd), strict=True)),
+    }
+    if scores is None or len(scores) <= 2 * len(names) or np.ptp(scores) == 0:
+        return facts
+    z = (cues - mean) / np.where(sd > 1e-9, sd, np.inf)
+    centred = scores - scores.mean()
+    gram = z.T @ z / len(z) + _RIDGE * np.eye(len(names))
+    weights = np.linalg.solve(gram, z.T @ centred / len(z))
+    left = centred - z @ weights
+    facts["push"] = dict(zip(names, map(float, weights), strict=True))
+    facts["r2"] = float(1 - (left**2).sum() / (centred**2).sum())
+    return facts
+
+
+def level_shares(views: Views) -> Values:
+    """(n, cues, 5) probabilities of the level prompts, worst first."""
+    unit = normalize(views.embeddings, dim=-1)
+    with torch.inference_mode():
+        per_level = [
+            cue_scores(unit, views.prompts, views.scale, torch.eye(5)[level]) for level in range(5)
+        ]
+    shares: Values = torch.stack(per_level, dim=-1).double().numpy()
+    return shares
+
+
+def read_cues(
+    views: Views, names: Sequence[str], task: str, facts: Mapping[str, Any] | None
+) -> list[list[Reading]]:
+    """Per photo its cues, the strongest push (else the farthest reading) first.
+
+    Args:
+        views: of the photos.
+        names, task: of the cues in `views`.
+        facts: what `typical_of` gave; None where nothing was labelled.
+    """
+    facts = facts or {}
+    means, sds, pushes = (facts.get(key, {}) for key in ("mean", "sd", "push"))
+    shares = level_shares(views)
+    found = []
+    for row in range(len(views.cues)):
+        readings = []
+        for at, name in enumerate(names):
+            value, typical = float(views.cues[row, at]), float(means.get(name, FAIR))
+            sd = float(sds.get(name) or 0.0)
+            deviations = (value - typical) / sd if sd > 1e-9 else float("nan")
+            own = tuple(float(share) for share in shares[row, at])
+            readings.append(
+                Reading(
+                    cue=name,
+                    value=value,
+                    typical=typical,
+                    deviations=deviations,
+                    push=float(pushes[name]) * deviations if name in pushes else float("nan"),
+                    nearest=CUES[task][name][int(np.argmax(own))],
+                    shares=own,
+                )
+            )
+        found.append(sorted(readings, key=_strength, reverse=True))
+    return found
+
+
+def _strength(reading: Reading) -> float:
+    told = (reading.push, reading.deviations, reading.value - reading.typical)
+    return abs(next(value for value in told if np.isfinite(value)))
