@@ -185,7 +185,7 @@ def _print_intervals(report: Report, confidence: float) -> None:
     covered = report.coverage.get("auto")
     if covered is not None:
         say(
-            f"{confidence:.0%} intervals of auto's single scores (± {covered.half_width:.3f} of the "
+            f"{confidence:.0%} intervals of auto's scores (± {covered.half_width:.3f} of the "
             "scale, from folds of the labels) hold "
             f"{covered.share:.1%} of the test photos' ratings"
         )

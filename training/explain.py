@@ -2,7 +2,7 @@
 
 A cue's reading is compared with the labelled photos': how many of their deviations it lies above or
 below, which level prompt is nearest, and what that moves the score by. The last comes from a linear
-stand-in for the head, fitted on the labelled photos' cue readings and out-of-fold scores; its R² is
+stand-in for the head with weights that are not negative, fitted on the labelled photos' cue readings and out-of-fold scores; its R² is
 kept beside it, because a head may see much that no cue names. Must not know files.
 """
 
@@ -63,10 +63,13 @@ def typical_of(cues: Values, names: Sequence[str], scores: Values | None) -> dic
     }
     if scores is None or len(scores) <= 2 * len(names) or np.ptp(scores) == 0:
         return facts
+    from scipy.optimize import nnls
+
     z = (cues - mean) / np.where(sd > 1e-9, sd, np.inf)
     centred = scores - scores.mean()
-    gram = z.T @ z / len(z) + _RIDGE * np.eye(len(names))
-    weights = np.linalg.solve(gram, z.T @ centred / len(z))
+    # Never below 0: readings go together, and a better one must not count against a photo.
+    shrinking = np.sqrt(_RIDGE * len(z)) * np.eye(len(names))
+    weights, _ = nnls(np.vstack([z, shrinking]), np.concatenate([centred, np.zeros(len(names))]))
     left = centred - z @ weights
     facts["push"] = dict(zip(names, map(float, weights), strict=True))
     facts["r2"] = float(1 - (left**2).sum() / (centred**2).sum())
@@ -120,6 +123,7 @@ def read_cues(
     return found
 
 
-def _strength(reading: Reading) -> float:
+def _strength(reading: Reading) -> tuple[float, float]:
     told = (reading.push, reading.deviations, reading.value - reading.typical)
-    return abs(next(value for value in told if np.isfinite(value)))
+    known = [abs(value) for value in told if np.isfinite(value)]
+    return known[0], known[-1]

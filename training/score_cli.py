@@ -87,7 +87,7 @@ def score(
             with_captions = captions if manifest is not None else None
             _print_shown(shown, scorer, with_captions)
         if readings and not as_json:
-            _print_readings(readings, scorer)
+            _print_readings(readings, scorer, table.scale)
         table.finish()
     say(f"scored {scored} of {len(paths)} photos by {scorer.method}; {out}")
     if scored and scorer.no_interval:
@@ -181,10 +181,11 @@ def _print_shown(
     print_table("Best and worst", columns, rows, right=["score", interval])
 
 
-def _print_readings(readings: dict[str, list[Reading]], scorer: Scorer) -> None:
+def _print_readings(readings: dict[str, list[Reading]], scorer: Scorer, scale: Scale) -> None:
     head = scorer.model.head
     typical = head.facts.get("typical") if head else None
-    against = "of the labelled photos" if typical else "a fair photo"
+    against = "those of the labelled photos" if typical else "a fair photo's"
+    width = scale.best - scale.worst
     for photo, cues in readings.items():
         rows = [
             [
@@ -192,15 +193,13 @@ def _print_readings(readings: dict[str, list[Reading]], scorer: Scorer) -> None:
                 f"{reading.value:.3f}",
                 f"{reading.typical:.3f}",
                 f"{reading.deviations:+.1f} sd" if isfinite(reading.deviations) else "–",
-                f"{reading.push:+.3f}" if isfinite(reading.push) else "–",
+                f"{width * reading.push:+.3f}" if isfinite(reading.push) else "–",
                 f"{reading.nearest} ({max(reading.shares):.0%})",
             ]
             for reading in cues
         ]
         print_table(
-            f"{visible(Path(photo).name)}: its cues against those {against}"
-            if typical
-            else f"{visible(Path(photo).name)}: its cues against {against}",
+            f"{visible(Path(photo).name)}: its cues against {against}",
             ["cue", "reading", "typical", "away", "moves the score", "nearest prompt"],
             rows,
             right=["reading", "typical", "away", "moves the score"],
@@ -208,7 +207,7 @@ def _print_readings(readings: dict[str, list[Reading]], scorer: Scorer) -> None:
     if typical and "r2" in typical:
         say(
             f"cues together account for {max(0.0, typical['r2']):.0%} of what moves the "
-            f"{scorer.method} head's scores (unified scale); the rest no cue names",
+            f"{scorer.method} head's scores; the rest no cue names",
             "dim",
         )
 
