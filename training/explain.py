@@ -2,8 +2,9 @@
 
 A cue's reading is compared with the labelled photos': how many of their deviations it lies above or
 below, which level prompt is nearest, and what that moves the score by. The last comes from a linear
-stand-in for the head with weights that are not negative, fitted on the labelled photos' cue readings and out-of-fold scores; its R² is
-kept beside it, because a head may see much that no cue names. Must not know files.
+stand-in for the head, with weights that are not negative, fitted on the labelled photos' readings
+and out-of-fold scores; its R² is kept beside it, because a head may see much that no cue names.
+Must not know files.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn.functional import normalize
 
 from training.adapt import Views
 from training.cues import CUES, cue_scores
+from uniqa.errors import InputError
 
 Values = NDArray[np.float64]
 
@@ -96,16 +98,18 @@ def read_cues(
         views: of the photos.
         names, task: of the cues in `views`.
         facts: what `typical_of` gave; None where nothing was labelled.
+
+    Raises:
+        InputError: facts that are something else.
     """
-    facts = facts or {}
-    means, sds, pushes = (facts.get(key, {}) for key in ("mean", "sd", "push"))
+    means, sds, pushes = _numbers(facts or {})
     shares = level_shares(views)
     found = []
     for row in range(len(views.cues)):
         readings = []
         for at, name in enumerate(names):
-            value, typical = float(views.cues[row, at]), float(means.get(name, FAIR))
-            sd = float(sds.get(name) or 0.0)
+            value, typical = float(views.cues[row, at]), means.get(name, FAIR)
+            sd = sds.get(name, 0.0)
             deviations = (value - typical) / sd if sd > 1e-9 else float("nan")
             own = tuple(float(share) for share in shares[row, at])
             readings.append(
@@ -114,13 +118,23 @@ def read_cues(
                     value=value,
                     typical=typical,
                     deviations=deviations,
-                    push=float(pushes[name]) * deviations if name in pushes else float("nan"),
+                    push=pushes[name] * deviations if name in pushes else float("nan"),
                     nearest=CUES[task][name][int(np.argmax(own))],
                     shares=own,
                 )
             )
         found.append(sorted(readings, key=_strength, reverse=True))
     return found
+
+
+def _numbers(facts: Mapping[str, Any]) -> list[dict[str, float]]:
+    try:
+        return [
+            {str(name): float(value) for name, value in facts.get(key, {}).items()}
+            for key in ("mean", "sd", "push")
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"the head's cue readings are damaged ({error})", "Adapt again") from error
 
 
 def _strength(reading: Reading) -> tuple[float, float]:

@@ -63,12 +63,18 @@ class Scorer:
         confidence: float = CONFIDENCE,
         keep_features: bool = True,
     ) -> None:
+        from training.adapt import LEARNED
         from training.cues import cue_names
         from training.features import default_cache
         from training.intervals import residuals_of, why_none
 
         if not 0 < confidence < 1:
             raise UsageError(f"a confidence of {confidence} is none", "Give one like 0.9")
+        if model.head and model.head.method not in LEARNED:
+            raise InputError(
+                f"the model's head is of the method '{model.head.method}'",
+                "Install the version that made it, or adapt again",
+            )
         self.model = model
         self.task = task or (model.head.task if model.head else model.task)
         self.cue_names = cue_names(self.task)

@@ -67,7 +67,7 @@ def score(
     paths = [str(path) for path in find_images(images, images_root)]
     captions: dict[str, str] = {}
     if manifest is not None:
-        listed = read_manifest(manifest)
+        listed = read_manifest(manifest, to_learn=False)
         told = zip(listed.ids, listed.captions, strict=True)
         captions = {i: max(c, key=lambda x: x.weight).text for i, c in told if c}
     scorer = Scorer.load(

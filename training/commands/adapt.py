@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from training.adapt import facts_of, learn
-from training.commands.photos import rated_features
+from training.adapt import FEW, facts_of, learn
+from training.commands.photos import check_differ, rated_features
 from training.config import AdaptConfig
 from training.cues import cue_names
 from training.data import Rated, draw
@@ -38,6 +38,12 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
     if config.labels > len(good):
         warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
     labels = usable.take(drawn)
+    check_differ(usable, drawn, "to learn from")
+    if len(drawn) < FEW:
+        warn(
+            f"{rated.path}: {len(drawn)} ratings are very few to learn from; give {FEW} or more, "
+            "better 50"
+        )
     task = rated.task or model.task
     features = found.values[[int(found.rows[good[at]]) for at in drawn]]
     views = views_of(model, features, task, cache, [found.ids[good[at]] for at in drawn])

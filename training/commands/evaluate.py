@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.ceiling import human_ceiling, ticks
-from training.commands.photos import rated_features
+from training.commands.photos import check_differ, rated_features
 from training.config import AdaptConfig, EvaluateConfig
 from training.cues import cue_names
 from training.data import Rated, hold_back
@@ -59,6 +59,8 @@ def evaluate(
     found, good = rated_features(model, rated, cache)
     usable = rated.take(good)
     pool, test = hold_back(usable, config.test_fraction, config.seed)
+    check_differ(usable, pool, "to learn from")
+    check_differ(usable, test, "to test on")
     ids = [found.ids[at] for at in good]
     task_name = rated.task or model.task
     views = views_of(model, found.values, task_name, cache, ids)

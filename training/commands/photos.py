@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from training.data import Rated
 from training.features import PhotoFeatures, photo_features
@@ -18,8 +21,32 @@ def rated_features(model: Model, rated: Rated, cache: Path) -> tuple[PhotoFeatur
         InputError: no photo can be read.
     """
     found = photo_features(rated.images, model.image, cache, label="looking at photos")
-    warn_each([f"{rated.images[at]}: {why}" for at, why in sorted(found.errors.items())])
     good = [int(at) for at in found.good]
     if not good:
-        raise InputError(f"no photo of {rated.path} can be read", "Check --images-root")
+        first = min(found.errors)
+        raise InputError(
+            f"none of the {len(rated.images)} photos of {rated.path} can be read "
+            f"(first: {rated.images[first]}: {found.errors[first]})",
+            "Check --images-root and --image-column",
+        )
+    warn_each([f"{rated.images[at]}: {why}" for at, why in sorted(found.errors.items())])
     return found, good
+
+
+def check_differ(rated: Rated, rows: Sequence[int], what: str) -> None:
+    """Refuse ratings that nothing can be learned from, or measured by.
+
+    Raises:
+        InputError: fewer than two, or all the same.
+    """
+    if len(rows) < 2:
+        raise InputError(
+            f"{rated.path} has {len(rows)} usable rating {what}", "Two or more are needed"
+        )
+    scores = rated.scores[list(rows)]
+    if np.ptp(scores) == 0:
+        value = float(rated.scale.restore(scores[0]))
+        raise InputError(
+            f"all {len(rows)} ratings {what} in {rated.path} are the same ({value:g})",
+            "Give photos of different quality",
+        )
