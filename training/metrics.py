@@ -42,14 +42,15 @@ def weighted_plcc(scores: Values, truth: Values, weights: Values) -> Values:
     Returns:
         (r,) in −1 … 1; NaN where either side is constant.
     """
-    total = weights.sum(1)
-    x = scores - ((weights * scores).sum(1) / total)[:, None]
-    y = truth - ((weights * truth).sum(1) / total)[:, None]
-    above = (weights * x * y).sum(1)
-    square = (weights * x * x).sum(1) * (weights * y * y).sum(1)
-    # What rounding leaves of a constant's variance is no variance.
-    floor = 1e-24 * total**2 * np.square(np.abs(scores).max() * np.abs(truth).max())
+    # A sample of nothing, and a constant, have no correlation: NaN, without a word.
     with np.errstate(invalid="ignore", divide="ignore"):
+        total = weights.sum(1)
+        x = scores - ((weights * scores).sum(1) / total)[:, None]
+        y = truth - ((weights * truth).sum(1) / total)[:, None]
+        above = (weights * x * y).sum(1)
+        square = (weights * x * x).sum(1) * (weights * y * y).sum(1)
+        # What rounding leaves of a constant's variance is no variance.
+        floor = 1e-24 * total**2 * np.square(np.abs(scores).max() * np.abs(truth).max())
         found: Values = np.where(square > floor, above / np.sqrt(square), np.nan)
     return np.clip(found, -1.0, 1.0)
 

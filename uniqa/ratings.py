@@ -395,7 +395,9 @@ def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:
     if frame.empty:
         raise InputError(f"{path} has no row with an image and a score in '{column}'")
     if not frame["mos"].abs().lt(float("inf")).all():
-        raise InputError(f"column '{column}' of {path} holds infinite scores")
+        raise InputError(
+            f"column '{column}' of {path} holds infinite scores", "Correct or leave out these rows"
+        )
 
 
 def _own_scale(path: Path, column: pd.Series[Any]) -> Scale:
