@@ -21,7 +21,7 @@ from uniqa.console import say, warn
 from uniqa.containers import exists, is_container, members
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS, Scale
-from uniqa.photos import find_photos
+from uniqa.photos import find_photos, search
 from uniqa.ratings import NAMES, RatingsTable, is_table, read_frame, read_ratings
 from uniqa.splits import SPLITS, seeded_key, split_groups
 
@@ -341,16 +341,27 @@ def find_images(inputs: Sequence[Path], images_root: Path | None = None) -> list
     Raises:
         InputError: an input that does not exist, or nothing found.
     """
-    found: dict[Path, None] = {}
+    return [Path(address) for address in find_addresses(inputs, images_root)]
+
+
+def find_addresses(inputs: Sequence[Path], images_root: Path | None = None) -> list[str]:
+    """As `find_images`, as text: of ten million photos that is a gigabyte, not five.
+
+    Raises:
+        InputError: an input that does not exist, or nothing found.
+    """
+    found: dict[str, None] = {}
     for path in inputs:
         if path.is_dir() and not is_container(path):
-            found.update(dict.fromkeys(find_photos(path)))
+            here = search(path)
+            inside = (address for one in here.containers for address in members(one))
+            found.update(dict.fromkeys(sorted([*here.photos, *inside])))
         elif path.is_file() and is_table(path):
-            found.update(dict.fromkeys(_table_images(path, images_root)))
+            found.update(dict.fromkeys(map(str, _table_images(path, images_root))))
         elif is_container(path):
-            found.update(dict.fromkeys(map(Path, members(path))))
+            found.update(dict.fromkeys(members(path)))
         elif path.is_file():
-            found[path] = None
+            found[str(path)] = None
         else:
             raise InputError(f"nothing at {path}", "Name a photo, a folder or a table")
     if not found:

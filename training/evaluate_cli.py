@@ -124,7 +124,7 @@ def _shown(estimate: Any) -> str:
 def _print_methods(report: Report, facts: dict[str, Any]) -> None:
     print_table(
         f"{facts['task']}: {report.train} labels, tested on {report.test} photos in "
-        f"{report.test_groups} groups never learned from, 95 % intervals over groups",
+        f"{report.test_groups} groups without a label, 95 % intervals over groups",
         ["order", *_ORDER.values(), *(["of human ceiling"] if report.ceiling else [])],
         _rows(report, _ORDER, shares=True),
         right=[*_ORDER.values(), "of human ceiling"],

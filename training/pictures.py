@@ -89,7 +89,7 @@ def draw_scatter(data: Scatter, path: Path) -> None:
     _title(
         axes,
         f"SRCC {data.srcc.value:.3f}  [{data.srcc.low:.3f}, {data.srcc.high:.3f}]",
-        f"{len(x)} test photos never learned from, 95 % interval over groups",
+        f"{len(x)} test photos, none of them a label; 95 % interval over groups",
     )
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, loc="upper left", fontsize=9, labelcolor=_INK)
@@ -165,7 +165,7 @@ def draw_labels(
     axes.minorticks_off()
     axes.set_xlim(min(counts) / 1.12, max(counts) * 1.12)
     axes.set_xlabel("ratings learned from (log scale)")
-    axes.set_ylabel("SRCC on photos never learned from")
+    axes.set_ylabel("SRCC on the test photos")
     most = int(max(v["draws"] for budget in budgets.values() for v in budget.values()))
     _title(
         axes, "Agreement by number of labels", f"mean ± sd over up to {most} draws of the labels"

@@ -58,13 +58,13 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="The rows as JSON too.")] = False,
 ) -> None:
     """Score photos into a table; exit code 1 only if none could be scored."""
-    from training.data import find_images, read_manifest
+    from training.data import find_addresses, read_manifest
     from training.score import Scorer
     from training.score_table import ScoreTable
 
     if scale and scale != "rated":
         _ends(scale, None)
-    paths = [str(path) for path in find_images(images, images_root)]
+    paths = find_addresses(images, images_root)
     captions: dict[str, str] = {}
     if manifest is not None:
         listed = read_manifest(manifest, to_learn=False)

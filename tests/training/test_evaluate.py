@@ -159,7 +159,8 @@ def test_the_command_with_everything(uniqa_train, model_dir, tiny, tmp_path, vot
     assert code == 0, err
     for words_of in (
         "of human ceiling", "PLCC, logistic", "pairs right", "SRCC by number of labels",
-        "At the pass mark 3", "People among themselves: 36 votes of 6 raters on 6 test photos", NAME,
+        "At the pass mark 3", "People among themselves: 36 votes of 6 raters on 6 test photos",
+        NAME,
     ):  # fmt: skip
         assert words_of in " ".join(out.split())
     assert "optimistic" in err

@@ -200,9 +200,9 @@ def test_a_killed_run_goes_on_after_the_last_whole_block(tmp_path):
 
 
 def test_two_runs_cannot_write_one_table(tmp_path):
-    with ScoreTable(tmp_path / "s.csv", [], Scale(0, 1), {}):
-        with pytest.raises(UsageError, match="another run is writing"):
-            ScoreTable(tmp_path / "s.csv", [], Scale(0, 1), {})
+    first = ScoreTable(tmp_path / "s.csv", [], Scale(0, 1), {})
+    with first, pytest.raises(UsageError, match="another run is writing"):
+        ScoreTable(tmp_path / "s.csv", [], Scale(0, 1), {})
     with ScoreTable(tmp_path / "s.csv", [], Scale(0, 1), {}) as table:
         assert table.resume([]) == 0
 
@@ -330,12 +330,13 @@ def test_memory_does_not_grow_with_the_photos(head_dir, tmp_path, cache, tiny):
     """Twenty times as many results, hardly more memory."""
     code = (
         "import resource, sys\n"
+        "from pathlib import Path\n"
         "from training.score import Scored\n"
         "from training.score_table import ScoreTable\n"
         "from uniqa.levels import Scale\n"
         "count = int(sys.argv[2])\n"
         "row = Scored('p.jpg', 'f' * 64, 0.5, 'fair', {'noise': 0.5})\n"
-        "with ScoreTable(__import__('pathlib').Path(sys.argv[1]), ['noise'], Scale(0, 1), {}) as t:\n"
+        "with ScoreTable(Path(sys.argv[1]), ['noise'], Scale(0, 1), {}) as t:\n"
         "    t.resume([])\n"
         "    for _ in range(count // 500):\n"
         "        t.append([row] * 500)\n"

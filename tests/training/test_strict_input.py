@@ -43,7 +43,7 @@ def table(rows: list[str], head: str = "image,mos") -> str:
         (table([f"{p},nan" for p in PHOTOS]), ["holds no numbers", "--score-column"]),
         (table([f"{p}," for p in PHOTOS]), ["holds no numbers", "--score-column"]),
         (table([f"{p},good" for p in PHOTOS]), ["first: 'good'", "--score-column"]),
-        (table([f"{p},{'inf' if not k else k}" for k, p in enumerate(PHOTOS)]), ["infinite"]),
+        (table([f"{p},{k if k else 'inf'}" for k, p in enumerate(PHOTOS)]), ["infinite"]),
         (table([f"{p},3" for p in PHOTOS]), ["are the same (3)", "different quality"]),
         (table([f"no {k}.png,{k}" for k in range(9)]),
          ["none of the 9 photos of", "no 0.png", "--images-root"]),
