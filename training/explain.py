@@ -27,8 +27,8 @@ Values = NDArray[np.float64]
 FAIR = 0.6
 """What the middle level is worth: what readings are compared with where nothing was labelled."""
 
-_RIDGE = 1e-2
-"""Shrinks the stand-in's weights a little: cue readings go together."""
+_RIDGE = 1.0
+"""Spreads the stand-in's weights over cues that go together; one alone would else take them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,11 @@ def typical_of(cues: Values, names: Sequence[str], scores: Values | None) -> dic
     # Never below 0: readings go together, and a better one must not count against a photo.
     shrinking = np.sqrt(_RIDGE * len(z)) * np.eye(len(names))
     weights, _ = nnls(np.vstack([z, shrinking]), np.concatenate([centred, np.zeros(len(names))]))
-    left = centred - z @ weights
+    told = z @ weights
+    # What spreading shrank is given back.
+    rescale = float(told @ centred / (told @ told)) if told.any() else 1.0
+    weights, told = weights * rescale, told * rescale
+    left = centred - told
     facts["push"] = dict(zip(names, map(float, weights), strict=True))
     facts["r2"] = float(1 - (left**2).sum() / (centred**2).sum())
     return facts

@@ -46,6 +46,15 @@ class Scatter:
     confidence: float = 0.9
 
 
+def check_installed() -> None:
+    """Before the work: pictures can be drawn.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    _figure(1, 1)
+
+
 def draw_scatter(data: Scatter, path: Path) -> None:
     """One point per test photo: its score and its mean rating, on the rated scale.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -119,7 +120,7 @@ def test_what_is_no_table(uniqa_train, model_dir, tiny, tmp_path):
 def test_names_with_line_ends_and_repeats(uniqa_train, model_dir, tiny, tmp_path):
     for name in PHOTOS[:6]:
         shutil.copy(tiny / name, tmp_path)
-    (tmp_path / "new\nline.png").write_bytes((tiny / PHOTOS[0]).read_bytes())
+    (tmp_path / "new\nline.png").write_bytes((tiny / PHOTOS[8]).read_bytes())
     (tmp_path / "cut\nline.png").write_bytes((tiny / PHOTOS[0]).read_bytes()[:500])
     path = tmp_path / "odd.csv"
     rows = [
@@ -135,6 +136,31 @@ def test_names_with_line_ends_and_repeats(uniqa_train, model_dir, tiny, tmp_path
     assert json.loads(out)["labels"] == 7
     assert "1 repeated rows merged to a mean MOS" in err
     assert "cut\\nline.png: damaged or truncated" in err
+
+
+def test_copies_of_a_photo_are_one_photo(uniqa_train, model_dir, tiny, tmp_path):
+    """Else one copy could be learned from while the other is tested on."""
+    for name in PHOTOS:
+        shutil.copy(tiny / name, tmp_path)
+    shutil.copy(tiny / PHOTOS[0], tmp_path / "copy.png")
+    rows = [f"{p},{k % 5 + 1},train" for k, p in enumerate(PHOTOS[:7])]
+    rows += [f"{p},{k % 5 + 1},test" for k, p in enumerate([*PHOTOS[7:], "copy.png"])]
+    path = tmp_path / "copies.csv"
+    path.write_text(table(rows, "image,mos,split"))
+    words = ["evaluate", model_dir, "--ratings", path, "--scale", "1:5", "--bootstrap", 10]
+    code, out, err = uniqa_train(*words, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["train"], told["test"], told["unreadable"]) == (7, 5, 0)
+    assert "1 photos are copies of others, byte for byte (first: copy.png)" in err
+
+
+def test_pictures_without_matplotlib_are_refused_before_the_work(
+    uniqa_train, model_dir, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    words = ["evaluate", model_dir, "--ratings", tiny / "tiny.parquet", "--pictures", tmp_path]
+    refused(uniqa_train(*words), 3, "pictures need matplotlib", "pip install matplotlib")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from training.adapt import FEW, facts_of, learn
-from training.commands.photos import check_differ, rated_features
+from training.commands.photos import check_differ, one_per_photo, rated_features
 from training.config import AdaptConfig
 from training.cues import cue_names
 from training.data import Rated, draw
@@ -33,7 +33,7 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
     elif not rows:
         raise InputError(f"{rated.path} has splits, but no row of split 'train'")
     found, good = rated_features(model, rated.take(rows), cache)
-    usable = rated.take([rows[at] for at in good])
+    usable, good = one_per_photo(rated.take(rows), found, good)
     drawn = draw([found.ids[at] for at in good], config.labels, config.seed)
     if config.labels > len(good):
         warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.ceiling import human_ceiling, ticks
-from training.commands.photos import check_differ, rated_features
+from training.commands.photos import check_differ, one_per_photo, rated_features
 from training.config import AdaptConfig, EvaluateConfig
 from training.cues import cue_names
 from training.data import Rated, hold_back
@@ -57,13 +57,14 @@ def evaluate(
         # Before the photos are looked at: a wrong table is said at once.
         votes = read_votes(extras.votes, rated.names, extras.votes_columns)
     found, good = rated_features(model, rated, cache)
-    usable = rated.take(good)
+    usable, good = one_per_photo(rated, found, good)
     pool, test = hold_back(usable, config.test_fraction, config.seed)
     check_differ(usable, pool, "to learn from")
     check_differ(usable, test, "to test on")
     ids = [found.ids[at] for at in good]
     task_name = rated.task or model.task
-    views = views_of(model, found.values, task_name, cache, ids)
+    features = found.values[[int(found.rows[at]) for at in good]]
+    views = views_of(model, features, task_name, cache, ids)
     leaked = [row for row in test if ids[row] in model.trained_on]
     if leaked:
         warn(
@@ -100,7 +101,7 @@ def evaluate(
         "split": "the table's own" if "test" in usable.splits else "by group, seeded",
         "seen_in_pretraining": len(leaked),
         "pool_in_pretraining": lent,
-        "unreadable": len(rated.images) - len(good),
+        "unreadable": len(found.errors),
         "config": asdict(config),
         "model": model.provenance,
     }
@@ -123,6 +124,9 @@ def _check_places(extras: Extras) -> None:
     if extras.pictures is not None:
         if extras.pictures.exists() and not extras.pictures.is_dir():
             raise UsageError(f"{extras.pictures} is not a folder", "Name a folder by --pictures")
+        from training.pictures import check_installed
+
+        check_installed()
         extras.pictures.mkdir(parents=True, exist_ok=True)
     if extras.predictions is not None:
         if extras.predictions.is_dir():
