@@ -27,7 +27,7 @@ Values = NDArray[np.float64]
 
 _BLUE, _ORANGE, _INK, _FAINT = "#0072B2", "#D55E00", "#222222", "#8A8A8A"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
+_MARKERS = "osD^vPXp"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2)))
 _DPI = 160
 
@@ -98,7 +98,7 @@ def draw_scatter(data: Scatter, path: Path) -> None:
     _title(
         axes,
         f"SRCC {data.srcc.value:.3f}  [{data.srcc.low:.3f}, {data.srcc.high:.3f}]",
-        f"{len(x)} test photos, none of them a label; 95 % interval over groups",
+        f"{len(x):,} test photos, none of them a label; 95 % interval over groups",
     )
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, loc="upper left", fontsize=9, labelcolor=_INK)
@@ -126,6 +126,7 @@ def draw_labels(
     methods: Sequence[str],
     zero_shot: float | None = None,
     ceiling: Estimate | None = None,
+    optimistic: str = "",
 ) -> None:
     """SRCC by number of labels, mean ± sd over draws, one line per method.
 
@@ -136,6 +137,7 @@ def draw_labels(
         methods: lines, in the order of the legend.
         zero_shot: SRCC without any label.
         ceiling: agreement of people.
+        optimistic: the one of `methods` that was chosen on the test; drawn apart from the others.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -143,11 +145,11 @@ def draw_labels(
     figure, axes = _figure(8.0, 5.2)
     counts = [train if budget.startswith("all") else int(budget) for budget in budgets]
     shift = np.linspace(-0.03, 0.03, len(methods)) if len(methods) > 1 else [0.0]
-    ends: list[tuple[float, str, str]] = []
     for number, method in enumerate(methods):
         means = np.array([budget[method]["srcc"] for budget in budgets.values()], dtype=float)
         spread = np.array([budget[method]["sd"] for budget in budgets.values()], dtype=float)
-        colour = _COLOURS[number % len(_COLOURS)]
+        apart = method == optimistic
+        colour = _FAINT if apart else _COLOURS[number % len(_COLOURS)]
         at = np.array(counts) * np.exp(shift[number])
         axes.errorbar(
             at,
@@ -158,11 +160,11 @@ def draw_labels(
             ls=_DASHES[number % len(_DASHES)],
             lw=1.8,
             ms=6,
+            mfc="white" if apart else colour,
             capsize=3,
             elinewidth=1,
-            label=method,
+            label=f"{method} (optimistic)" if apart else method,
         )
-        ends.append((float(means[-1]), method, colour))
     if ceiling is not None and np.isfinite(ceiling.value):
         _level(axes, ceiling.value, "human ceiling", _INK, (0, (6, 3)))
         if np.isfinite(ceiling.low):

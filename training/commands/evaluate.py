@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from training.best_on_test import NAME as BEST_ON_TEST
 from training.ceiling import human_ceiling, ticks
 from training.commands.photos import check_differ, one_per_photo, rated_features
 from training.config import AdaptConfig, EvaluateConfig
@@ -205,6 +206,7 @@ def _draw(
             methods=[method for method in report.full if method != "zero-shot"],
             zero_shot=report.full["zero-shot"]["srcc"].value,
             ceiling=report.ceiling.panel if report.ceiling else None,
+            optimistic=BEST_ON_TEST,
         )
         drawn.append("labels.png")
     else:
