@@ -45,6 +45,7 @@ def adapt(
     """Learn a head from a few ratings."""
     from training.config import AdaptConfig
     from training.features import default_cache
+    from training.intervals import CONFIDENCE, residuals_of, why_none
     from training.model import load_model, new_directory, save_model
 
     config = AdaptConfig(method=method, labels=labels, epochs=epochs, lr=lr, seed=seed)
@@ -55,5 +56,10 @@ def adapt(
     model, head = work.adapt(load_model(directory), rated, config, cache or default_cache())
     save_model(model, out)
     say(f"adapted to {head.facts['labels']} ratings by {head.method}; model in {out}")
+    none = why_none(residuals_of(head.facts), CONFIDENCE)
+    if none:
+        say(f"{none}; `score` will leave low and high empty", "dim")
     if as_json:
-        print_json({"out": str(out), "method": head.method, **head.facts})
+        # The residuals are for `score`: a line for each label helps nobody here.
+        told = {key: value for key, value in head.facts.items() if key != "residuals"}
+        print_json({"out": str(out), "method": head.method, **told})

@@ -13,7 +13,7 @@ result is what it would be alone. Must not know photos, tables or files.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -64,6 +64,7 @@ def fit_adapters(
     prompts: torch.Tensor,
     scale: torch.Tensor,
     config: AdaptConfig,
+    every_epoch: Callable[[int, list[Adapter]], None] | None = None,
 ) -> list[Adapter]:
     """One adapter per subset of rows.
 
@@ -74,6 +75,7 @@ def fit_adapters(
         prompts: (cues, 5, d) unit length.
         scale: the contrastive temperature's inverse.
         config: epochs, lr, batch size, seed.
+        every_epoch: hears the epoch (from 1) and the replicas that learn together as they are then.
     """
     # The scale of f against the residual branch must not depend on the tower.
     unit = normalize(embeddings, dim=-1)
@@ -85,7 +87,9 @@ def fit_adapters(
     with one_thread():
         for numbers in by_size.values():
             together = [list(subsets[number]) for number in numbers]
-            found = _fit_together(unit, truth, together, prompts, scale.detach(), config)
+            found = _fit_together(
+                unit, truth, together, prompts, scale.detach(), config, every_epoch
+            )
             fitted.update(zip(numbers, found, strict=True))
     return [fitted[number] for number in range(len(subsets))]
 
@@ -108,6 +112,7 @@ def _fit_together(
     prompts: torch.Tensor,
     scale: torch.Tensor,
     config: AdaptConfig,
+    every_epoch: Callable[[int, list[Adapter]], None] | None,
 ) -> list[Adapter]:
     first, second, values = (
         torch.stack([tensor] * len(subsets)).requires_grad_()
@@ -118,7 +123,7 @@ def _fit_together(
     steps = config.epochs * math.ceil(rows.shape[1] / config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     rng = torch.Generator().manual_seed(config.seed)
-    for _ in range(config.epochs):
+    for epoch in range(1, config.epochs + 1):
         order = torch.randperm(rows.shape[1], generator=rng)
         for batch in order.split(config.batch_size):
             chosen = rows[:, batch]
@@ -129,9 +134,16 @@ def _fit_together(
             loss.backward()
             optimizer.step()
             schedule.step()
+        if every_epoch is not None:
+            every_epoch(epoch, _as_they_are(first, second, values))
+    return _as_they_are(first, second, values)
+
+
+def _as_they_are(first: torch.Tensor, second: torch.Tensor, values: torch.Tensor) -> list[Adapter]:
+    # Copies: the optimizer goes on writing into its own.
     return [
-        Adapter(first[k].detach(), second[k].detach(), values[k].detach())
-        for k in range(len(subsets))
+        Adapter(first[k].detach().clone(), second[k].detach().clone(), values[k].detach().clone())
+        for k in range(len(first))
     ]
 
 

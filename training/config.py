@@ -12,6 +12,9 @@ from uniqa.errors import UsageError, nearest
 METHODS = ("auto", "ridge", "adapter", "cues", "fused")
 """What `adapt` may learn; `auto` chooses among the others inside the labels."""
 
+PROTOCOLS = ("selection-free", "best-on-test")
+"""What `evaluate` may keep: nothing chosen on the test, or also the epoch that is best there."""
+
 
 def _need(right: bool, message: str) -> None:
     if not right:
@@ -119,6 +122,10 @@ class EvaluateConfig:
     """Share of photos held back where the table gives no splits."""
     bootstrap: int = 1000
     """Resamples of groups behind each 95 % interval."""
+    protocol: str = "selection-free"
+    """One of `PROTOCOLS`; the second adds the paper's optimistic number to the others."""
+    confidence: float = 0.9
+    """Of the intervals around single photos' scores, whose coverage is measured."""
     seed: int = 0
     """Seed of splits, draws and resamples."""
 
@@ -129,6 +136,9 @@ class EvaluateConfig:
         _need(self.draws >= 1, f"--draws is {self.draws}; it must be 1 or more")
         _need(0 < self.test_fraction < 1, "--test-fraction must lie between 0 and 1")
         _need(self.bootstrap >= 10, "--bootstrap must be 10 or more")
+        _need(0 < self.confidence < 1, "--confidence must lie between 0 and 1")
+        if self.protocol not in PROTOCOLS:
+            raise UsageError(f"no --protocol '{self.protocol}'", nearest(self.protocol, PROTOCOLS))
 
 
 def parse_labels(text: str) -> tuple[int, ...]:

@@ -21,8 +21,8 @@ from uniqa.console import say, warn
 from uniqa.containers import exists, is_container, members
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS, Scale
-from uniqa.photos import find_photos
-from uniqa.ratings import NAMES, is_table, read_frame, read_ratings
+from uniqa.photos import find_photos, search
+from uniqa.ratings import NAMES, RatingsTable, is_table, read_frame, read_ratings
 from uniqa.splits import SPLITS, seeded_key, split_groups
 
 _COLUMNS = "image image_id dataset task mos mos_std score level scale split group captions".split()
@@ -63,6 +63,16 @@ class Manifest:
         ]
         return max(TASKS, key=lambda task: (told.count(task), task == "quality"))
 
+    def silent_tasks(self) -> list[str]:
+        """Tasks that photos are rated for while no caption speaks about them.
+
+        Captions that name no task speak about any.
+        """
+        spoken = {caption.task for captions in self.captions for caption in captions}
+        if not spoken or "" in spoken:
+            return []
+        return [task for task in TASKS if task in self.tasks and task not in spoken]
+
 
 @dataclass(frozen=True)
 class Rated:
@@ -91,14 +101,17 @@ class Rated:
         )
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, *, to_learn: bool = True) -> Manifest:
     """Read and check a Parquet or JSON-lines manifest.
+
+    With `to_learn` a task that photos are rated for, but no caption speaks about, is said.
 
     Raises:
         InputError: no such file, not a manifest, or values that a manifest cannot hold.
     """
     if not path.is_file():
         raise InputError(f"no manifest at {path}", "Make one by uniqa-curate filter")
+    _check_not_empty(path, "Make it again by uniqa-curate filter")
     table = _dataset(path)
     _check_columns(path, table.column_names)
     columns = {name: table[name] for name in _COLUMNS}
@@ -121,7 +134,7 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(f"{path} has a score that is no number ({error})") from error
     if ((scores < 0) | (scores > 1)).any():
         raise InputError(f"{path} has scores outside 0–1", "`score` is unified; `mos` is not")
-    return Manifest(
+    manifest = Manifest(
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         images=[base / str(image) for image in columns["image"]],
@@ -132,6 +145,18 @@ def read_manifest(path: Path) -> Manifest:
         groups=[str(g or i) for g, i in zip(columns["group"], ids, strict=True)],
         captions=captions,
     )
+    if to_learn:
+        for task in manifest.silent_tasks():
+            warn(
+                f"{path} has photos rated for the task '{task}', but no captions about it: its "
+                f"prompts will mean little. Make some by uniqa-curate generate --task {task}"
+            )
+    return manifest
+
+
+def _check_not_empty(path: Path, remedy: str) -> None:
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes)", remedy)
 
 
 def _dataset(path: Path) -> Any:
@@ -156,7 +181,7 @@ def _dataset(path: Path) -> Any:
                 datasets.Dataset.from_parquet if kind == "parquet" else datasets.Dataset.from_json
             )
             return read(str(path), keep_in_memory=True, cache_dir=scratch)
-    except (DatasetGenerationError, pa.ArrowException, ValueError, OSError) as error:
+    except (DatasetGenerationError, pa.ArrowException, ValueError, OSError, StopIteration) as error:
         cause = error.__cause__ or error
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         raise InputError(f"{path} cannot be read as a manifest ({reason})") from error
@@ -220,6 +245,7 @@ def read_rated(
     """
     if task and task not in TASKS:
         raise UsageError(f"no task '{task}'", nearest(task, TASKS))
+    _check_not_empty(path, "Give a table with a column for the image and one for its score")
     table = read_ratings(
         path,
         image_column=image_column,
@@ -227,6 +253,7 @@ def read_rated(
         images_root=images_root,
         scale=scale,
     )
+    _check_scale(path, table)
     for line in table.guessed:
         say(f"guessed: {line}", "dim")
     for line in table.dropped:
@@ -242,6 +269,18 @@ def read_rated(
         scale=table.scale,
         task=task or _task_of(path),
     )
+
+
+def _check_scale(path: Path, table: RatingsTable) -> None:
+    """Ratings that all lie beyond the told scale would become all the same."""
+    scale, mos = table.scale, table.frame["mos"]
+    low, high = sorted((scale.worst, scale.best))
+    if (mos < low).all() or (mos > high).all():
+        raise InputError(
+            f"all {len(mos)} ratings of {path} lie outside the scale {low:g}–{high:g}: they run "
+            f"from {mos.min():g} to {mos.max():g}",
+            "Set it by --scale WORST:BEST",
+        )
 
 
 def _task_of(path: Path) -> str:
@@ -302,16 +341,27 @@ def find_images(inputs: Sequence[Path], images_root: Path | None = None) -> list
     Raises:
         InputError: an input that does not exist, or nothing found.
     """
-    found: dict[Path, None] = {}
+    return [Path(address) for address in find_addresses(inputs, images_root)]
+
+
+def find_addresses(inputs: Sequence[Path], images_root: Path | None = None) -> list[str]:
+    """As `find_images`, as text: of ten million photos that is a gigabyte, not five.
+
+    Raises:
+        InputError: an input that does not exist, or nothing found.
+    """
+    found: dict[str, None] = {}
     for path in inputs:
         if path.is_dir() and not is_container(path):
-            found.update(dict.fromkeys(find_photos(path)))
+            here = search(path)
+            inside = (address for one in here.containers for address in members(one))
+            found.update(dict.fromkeys(sorted([*here.photos, *inside])))
         elif path.is_file() and is_table(path):
-            found.update(dict.fromkeys(_table_images(path, images_root)))
+            found.update(dict.fromkeys(map(str, _table_images(path, images_root))))
         elif is_container(path):
-            found.update(dict.fromkeys(map(Path, members(path))))
+            found.update(dict.fromkeys(members(path)))
         elif path.is_file():
-            found[path] = None
+            found[str(path)] = None
         else:
             raise InputError(f"nothing at {path}", "Name a photo, a folder or a table")
     if not found:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import Progress
 
 from training.encoders import MAX_SIDE, Features, ImageTower, TextTower
 from uniqa.console import progress, warn
@@ -170,6 +171,25 @@ class FeatureStore:
             self._where.update({bytes(key).hex(): (shard, row) for row, key in enumerate(packed)})
 
 
+class PassingStore(FeatureStore):
+    """Rows kept in memory only, with the same rounding: for photos that nobody will ask for again.
+
+    Ten million photos would fill a disk with features, and an index of them the memory.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self._where = {}
+        self._pending = {}
+
+    def put(self, key: str, values: Features) -> None:
+        """Keep one row."""
+        self._pending[key] = values.astype(np.float16)
+
+    def flush(self) -> None:
+        """Nothing goes to disk."""
+
+
 def _load_shard(path: Path, only: str = "") -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError, safe_open
 
@@ -182,6 +202,11 @@ def _load_shard(path: Path, only: str = "") -> dict[str, NDArray[Any]]:
         ) from error
 
 
+def store_of(tower: ImageTower, cache: Path) -> FeatureStore:
+    """The cache's store of one tower's photos."""
+    return FeatureStore(cache, f"{tower.name} {tower.policy}", tower.dim)
+
+
 def photo_features(
     paths: Sequence[Path],
     tower: ImageTower,
@@ -190,6 +215,8 @@ def photo_features(
     ids: Sequence[str] | None = None,
     label: str = "features",
     workers: int = 2,
+    store: FeatureStore | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> PhotoFeatures:
     """Features of photos, from the store where it has them.
 
@@ -201,10 +228,13 @@ def photo_features(
             bytes is an error when its features have to be computed.
         label: stage shown while it runs.
         workers: reading threads.
+        store: an open store to use instead of the cache's.
+        tick: hears after each photo; with it no display of its own is shown.
     """
-    store = FeatureStore(cache, f"{tower.name} {tower.policy}", tower.dim)
+    store = store or store_of(tower, cache)
     errors: dict[int, str] = {}
-    with ThreadPoolExecutor(workers) as pool, progress() as bar:
+    display = progress() if tick is None else contextlib.nullcontext(Progress(disable=True))
+    with ThreadPoolExecutor(workers) as pool, display as bar:
         if ids is None:
             task = bar.add_task("hashing", total=len(paths), note="")
             known = []
@@ -232,6 +262,8 @@ def photo_features(
                 else:
                     store.put(known[at], tower.encode(got[1]))
                 bar.update(task, advance=1, note=f"{len(failed)} failed" if failed else "")
+                if tick is not None:
+                    tick()
         finally:
             store.flush()
     errors.update({at: failed[key] for at, key in enumerate(known) if key in failed})
@@ -253,6 +285,8 @@ def text_features(
         for at in dict(zip(keys, range(len(keys)), strict=True)).values()
         if keys[at] not in store
     ]
+    if not missing:
+        return store.get(keys)
     # Long texts together: a window then has few different lengths, so its batches are full.
     missing.sort(key=lambda at: (len(texts[at]), texts[at]))
     with progress() as bar:

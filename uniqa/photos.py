@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from uniqa.big_photos import ONE_AT_A_TIME, is_big, shrink_by_strips
 from uniqa.container_kinds import PHOTO_ENDINGS
 from uniqa.containers import (
     PACKED,
@@ -179,6 +180,9 @@ def _decode(path: Path, data: bytes, image: Image.Image, max_side: int | None) -
     if max_side and form == "JPEG":
         # Decodes at 1/2, 1/4 or 1/8 size, still at least as large as asked for.
         image.draft("RGB", (max_side, max_side))
+    if max_side and is_big(image, max_side):
+        with ONE_AT_A_TIME:
+            image = shrink_by_strips(image, max_side, to_rgb)
     image.load()
     upright = _upright(image)
     if upright.size != image.size and upright.size == image.size[::-1]:

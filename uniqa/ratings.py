@@ -12,6 +12,7 @@ and refuses with one clear line what it cannot use. A manifest is a valid rating
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,16 +212,19 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
         header = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
     # With a column to spare: a field too many would else shift all the others by one, silently.
     names = [*header, "\0spare"]
-    frame = pd.read_csv(
-        path,
-        sep=separator,
-        dtype=str,
-        keep_default_na=False,
-        header=None,
-        skiprows=1,
-        names=names,
-        index_col=False,
-    )
+    with warnings.catch_warnings():
+        # Of fields too many, which is said once, below.
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            header=None,
+            skiprows=1,
+            names=names,
+            index_col=False,
+        )
     spare = frame.pop("\0spare")
     full = spare[spare.notna() & (spare != "")]
     if len(full):
@@ -395,7 +399,9 @@ def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:
     if frame.empty:
         raise InputError(f"{path} has no row with an image and a score in '{column}'")
     if not frame["mos"].abs().lt(float("inf")).all():
-        raise InputError(f"column '{column}' of {path} holds infinite scores")
+        raise InputError(
+            f"column '{column}' of {path} holds infinite scores", "Correct or leave out these rows"
+        )
 
 
 def _own_scale(path: Path, column: pd.Series[Any]) -> Scale:

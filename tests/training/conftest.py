@@ -148,3 +148,38 @@ def uniqa_train(capsys, cache):
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def toy_views():
+    """Call it with a number of photos: their views, unified scores, and groups of two."""
+
+    def make(count: int, seed: int = 0):
+        import torch
+
+        from training.cues import cue_prompts
+        from training.encoders import Block
+        from training.projections import Projections
+        from training.views import make_views
+
+        rng = np.random.default_rng(seed)
+        features = rng.normal(size=(count, 12)).astype(np.float32)
+        weights = rng.normal(size=12)
+        noise = 0.08 * rng.normal(size=count)
+        scores = np.clip(0.5 + 0.12 * features @ weights / np.linalg.norm(weights) + noise, 0, 1)
+        torch.manual_seed(seed)
+        projections = Projections(12, 10, 8).eval().requires_grad_(False)
+        prompts = rng.normal(size=(len(cue_prompts("quality")), 10)).astype(np.float32)
+        blocks = (Block("a", 0, 6), Block("b", 6, 12))
+        views = make_views(
+            features,
+            np.zeros((count, 0), dtype=np.float32),
+            projections,
+            prompts,
+            "quality",
+            blocks,
+            {"all": ("a", "b")},
+        )
+        return views, scores, [f"g{k // 2}" for k in range(count)]
+
+    return make

@@ -53,7 +53,8 @@ def test_the_whole_path(uniqa_train, tiny, tmp_path):
     assert err.count("broken.jpg") == 1
     rows = rows_of(table)
     assert list(rows[0]) == [
-        "image", "image_id", "score", "level", "overall", "quality", "sharpness", "noise", "error",
+        "image", "image_id", "score", "low", "high", "level", "overall", "quality", "sharpness",
+        "noise", "error",
     ]  # fmt: skip
     broken, sharp, soft = rows
     assert broken["error"]

@@ -5,7 +5,7 @@ Progress and warnings go to people, nothing to stdout.
 """
 
 from training.commands.adapt import adapt
-from training.commands.evaluate import evaluate
+from training.commands.evaluate import Extras, evaluate
 from training.commands.pretrain import pretrain
 
-__all__ = ["adapt", "evaluate", "pretrain"]
+__all__ = ["Extras", "adapt", "evaluate", "pretrain"]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from training.adapt import facts_of, learn
-from training.commands.photos import rated_features
+from training.adapt import FEW, facts_of, learn
+from training.commands.photos import check_differ, one_per_photo, rated_features
 from training.config import AdaptConfig
+from training.cues import cue_names
 from training.data import Rated, draw
+from training.explain import typical_of
+from training.folds import out_of_fold
+from training.intervals import Residuals
 from training.model import Head, Model, versions
 from training.views import views_of
 from uniqa.console import progress, say, warn
@@ -29,20 +33,32 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
     elif not rows:
         raise InputError(f"{rated.path} has splits, but no row of split 'train'")
     found, good = rated_features(model, rated.take(rows), cache)
-    usable = rated.take([rows[at] for at in good])
+    usable, good = one_per_photo(rated.take(rows), found, good)
     drawn = draw([found.ids[at] for at in good], config.labels, config.seed)
     if config.labels > len(good):
         warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
     labels = usable.take(drawn)
+    check_differ(usable, drawn, "to learn from")
+    if len(drawn) < FEW:
+        warn(
+            f"{rated.path}: {len(drawn)} ratings are very few to learn from; give {FEW} or more, "
+            "better 50"
+        )
     task = rated.task or model.task
     features = found.values[[int(found.rows[good[at]]) for at in drawn]]
     views = views_of(model, features, task, cache, [found.ids[good[at]] for at in drawn])
     with progress() as bar:
-        bar.add_task(f"learning {config.method}", total=None, note=f"{len(drawn)} labels")
+        note = f"{len(drawn)} labels"
+        bar.add_task(f"learning {config.method}", total=None, note=note)
         method, learned, choice = learn(views, labels.scores, labels.groups, config)
+        bar.add_task(f"{method} on folds, for intervals", total=None, note=note)
+        apart = out_of_fold(method, views, labels.scores, labels.groups, config)
     if config.method == "auto":
         say(f"auto picked {method}: {choice.why}")
     facts = facts_of(choice, len(drawn), task)
+    facts["typical"] = typical_of(views.cues, cue_names(task), apart)
+    if apart is not None:
+        facts["residuals"] = Residuals.of(apart, labels.scores, labels.groups).as_facts()
     head = Head(method, learned, task, rated.scale.name, facts)
     provenance = {
         "command": "adapt",
