@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -21,11 +21,24 @@ from training.options import (
 )
 from uniqa.console import print_json, say
 
+if TYPE_CHECKING:
+    from training.data import Rated
+
 
 def adapt(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Pre-trained model.")],
     ratings: RatingsOption,
     out: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
+    also: Annotated[
+        Optional[list[Path]],  # noqa: UP045 - typer reads this at run time
+        typer.Option(
+            "--also", help="Another dataset's ratings, on a scale of its own; may be repeated."
+        ),
+    ] = None,
+    also_scale: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--also-scale", help="Its WORST:BEST, in the order of --also."),
+    ] = None,
     labels: Annotated[int, typer.Option("--labels", help="Ratings to draw; 0: all.")] = 0,
     method: Annotated[
         str, typer.Option("--method", help="auto, ridge, adapter, cues or fused.")
@@ -51,9 +64,10 @@ def adapt(
     config = AdaptConfig(method=method, labels=labels, epochs=epochs, lr=lr, seed=seed)
     new_directory(out, overwrite=overwrite)
     rated = rated_table(ratings, image_column, score_column, images_root, scale, task)
+    others = _others(also or [], also_scale or [], rated.task)
     from training import commands as work
 
-    model, head = work.adapt(load_model(directory), rated, config, cache or default_cache())
+    model, head = work.adapt(load_model(directory), rated, config, cache or default_cache(), others)
     save_model(model, out)
     say(f"adapted to {head.facts['labels']} ratings by {head.method}; model in {out}")
     none = why_none(residuals_of(head.facts), CONFIDENCE)
@@ -63,3 +77,17 @@ def adapt(
         # The residuals are for `score`: a line for each label helps nobody here.
         told = {key: value for key, value in head.facts.items() if key != "residuals"}
         print_json({"out": str(out), "method": head.method, **told})
+
+
+def _others(tables: list[Path], scales: list[str], task: str) -> list[Rated]:
+    from uniqa.errors import UsageError
+
+    if len(scales) not in (0, len(tables)):
+        raise UsageError(
+            f"{len(scales)} --also-scale for {len(tables)} --also", "Give one for each, or none"
+        )
+    told = scales or [""] * len(tables)
+    return [
+        rated_table(path, "", "", None, scale, task)
+        for path, scale in zip(tables, told, strict=True)
+    ]

@@ -170,7 +170,7 @@ def _learn(
         for name in ("first", "second", "values", "rows", "line")
     }
     live = replace(adapters, **learned)
-    targets = soft_levels(level_scale(truth), level_scale(stds) - 1)
+    targets = soft_levels(level_scale(truth.clamp(0, 1)), level_scale(stds) - 1)
     pairs = pairs_within([0] * len(truth), PAIRS, seed)
     both = counted[:, pairs[:, 0]] * counted[:, pairs[:, 1]]
     both = both / both.sum(1, keepdim=True).clamp_min(1)

@@ -86,6 +86,17 @@ class Views:
             cues=self.cues[at],
         )
 
+    def beside(self, *others: Views) -> Views:
+        """These photos, then the others', all seen by one model for one task."""
+        every = (self, *others)
+        return replace(
+            self,
+            features=np.concatenate([views.features for views in every]),
+            names=np.concatenate([views.names for views in every]),
+            embeddings=torch.cat([views.embeddings for views in every]),
+            cues=np.concatenate([views.cues for views in every]),
+        )
+
     def candidates(self) -> dict[str, list[tuple[int, int]]]:
         """Sets of image columns that ridge chooses among, by a name that says what they are."""
         ranges = {block.name: (block.start, block.stop) for block in self.blocks}

@@ -10,6 +10,7 @@ import pytest
 
 from training import Scorer
 from training.adapt import LEARNED
+from training.data import read_manifest
 
 
 def rows_of(path):
@@ -203,3 +204,32 @@ def test_training_never_imports_curation():
         for module in ("curation", "duckdb", "vllm"):
             assert f"import {module}" not in text
             assert f"from {module}" not in text
+
+
+def test_two_datasets_are_learned_from_on_one_scale(uniqa_train, model_dir, tiny, tmp_path):
+    """The same photos' flipped copies, rated on a kinder scale by other people."""
+    from PIL import Image, ImageOps
+
+    own = read_manifest(tiny / "tiny.parquet")
+    lines = ["image,mos,group"]
+    for path, score in zip(own.images, own.scores, strict=True):
+        flipped = tmp_path / f"other {path.name}"
+        ImageOps.mirror(Image.open(path)).save(flipped)
+        lines.append(f"{flipped.name},{40 + 50 * score:.3f},{path.stem.split()[0]}")
+    (tmp_path / "other.csv").write_text("\n".join(lines))
+    code, out, err = uniqa_train(
+        "adapt", model_dir, "--ratings", tiny / "tiny.parquet", "--also", tmp_path / "other.csv",
+        "--also-scale", "0:100", "--method", "ridge", "--out", tmp_path / "head", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    told = json.loads(out)["datasets"]
+    assert told["tiny"]["gain"] == 1
+    assert 0.3 < told["other"]["gain"] < 0.8
+    assert 0.2 < told["other"]["offset"] < 0.6
+    assert "shared" in err
+    code, _, err = uniqa_train(
+        "adapt", model_dir, "--ratings", tiny / "tiny.parquet", "--also", tmp_path / "other.csv",
+        "--also-scale", "0:100", "--also-scale", "1:5", "--out", tmp_path / "none",
+    )  # fmt: skip
+    assert code == 2
+    assert "2 --also-scale for 1 --also" in err

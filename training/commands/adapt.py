@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.adapt import FEW, facts_of, learn
 from training.commands.photos import check_differ, one_per_photo, rated_features
@@ -14,19 +18,108 @@ from training.explain import typical_of
 from training.folds import out_of_fold
 from training.intervals import Residuals
 from training.model import Head, Model, versions
-from training.views import views_of
+from training.scales import Line, align_scales
+from training.views import Scores, Views, views_of
 from uniqa.console import progress, say, warn
 from uniqa.errors import InputError
 
 
-def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple[Model, Head]:
+@dataclass(frozen=True)
+class _Labels:
+    """Photos to learn from, of one table or several."""
+
+    views: Views
+    scores: Scores
+    groups: list[str]
+    datasets: list[str]
+    ids: list[str]
+
+    def own(self) -> NDArray[np.intp]:
+        """Rows of the first table."""
+        return np.flatnonzero([name == self.datasets[0] for name in self.datasets])
+
+
+def adapt(
+    model: Model,
+    rated: Rated,
+    config: AdaptConfig,
+    cache: Path,
+    others: Sequence[Rated] = (),
+) -> tuple[Model, Head]:
     """The same model with a head learned from ratings.
 
     Rows of split `train` are used where the table has splits, all rows otherwise.
 
+    Args:
+        model: pre-trained.
+        rated: the ratings whose scale scores will be on.
+        config: method, how many of `rated`'s labels, seed.
+        cache: folder of stored features.
+        others: further datasets for the same task, whole; each is carried to `rated`'s scale by a
+            monotone line of its own (`training.scales`).
+
     Raises:
-        InputError: no usable labels, or all the same.
+        InputError: no usable labels, or all the same; two tables of one name.
     """
+    task = rated.task or model.task
+    tables = [rated, *others]
+    names = [
+        table.path.stem if table.path.stem != "scores" else table.path.parent.name or "scores"
+        for table in tables
+    ]
+    if len(set(names)) < len(names):
+        raise InputError(f"two tables are called {names[-1]}", "Rename one of the files")
+    parts = [
+        _labels_of(model, table, name, task, config.labels if not number else 0, config, cache)
+        for number, (table, name) in enumerate(zip(tables, names, strict=True))
+    ]
+    labels = _joined(parts)
+    targets, lines = labels.scores, dict[str, Line]()
+    if others:
+        targets, lines = _one_scale(labels, config)
+    with progress() as bar:
+        note = f"{len(targets)} labels"
+        bar.add_task(f"learning {config.method}", total=None, note=note)
+        method, learned, choice = learn(labels.views, targets, labels.groups, config)
+        bar.add_task(f"{method} on folds, for intervals", total=None, note=note)
+        apart = out_of_fold(method, labels.views, targets, labels.groups, config)
+    if config.method == "auto":
+        say(f"auto picked {method}: {choice.why}")
+    facts = facts_of(choice, len(targets), task)
+    facts["typical"] = typical_of(labels.views.cues, cue_names(task), apart)
+    if apart is not None:
+        own = labels.own()
+        groups = [labels.groups[row] for row in own]
+        facts["residuals"] = Residuals.of(apart[own], targets[own], groups).as_facts()
+    if others:
+        facts["datasets"] = {
+            name: {"labels": labels.datasets.count(name), "gain": line.gain, "offset": line.offset}
+            for name, line in lines.items()
+        }
+    head = Head(method, learned, task, rated.scale.name, facts)
+    provenance = {
+        "command": "adapt",
+        "ratings": [table.path.name for table in tables],
+        "config": asdict(config),
+        "labels": len(targets),
+        "method": method,
+        "why": choice.why,
+        "versions": versions(),
+        "pretraining": model.provenance.get("pretraining", model.provenance),
+    }
+    seen = model.trained_on | set(labels.ids)
+    return replace(model, head=head, seen=seen, provenance=provenance), head
+
+
+def _labels_of(
+    model: Model,
+    rated: Rated,
+    name: str,
+    task: str,
+    count: int,
+    config: AdaptConfig,
+    cache: Path,
+) -> _Labels:
     rows = [row for row, split in enumerate(rated.splits) if split == "train"]
     if not any(rated.splits):
         rows = list(range(len(rated.splits)))
@@ -34,9 +127,9 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
         raise InputError(f"{rated.path} has splits, but no row of split 'train'")
     found, good = rated_features(model, rated.take(rows), cache)
     usable, good = one_per_photo(rated.take(rows), found, good)
-    drawn = draw([found.ids[at] for at in good], config.labels, config.seed)
-    if config.labels > len(good):
-        warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
+    drawn = draw([found.ids[at] for at in good], count, config.seed)
+    if count > len(good):
+        warn(f"--labels {count}: only {len(good)} rated photos to learn from, all are used")
     labels = usable.take(drawn)
     check_differ(usable, drawn, "to learn from")
     if len(drawn) < FEW:
@@ -44,31 +137,48 @@ def adapt(model: Model, rated: Rated, config: AdaptConfig, cache: Path) -> tuple
             f"{rated.path}: {len(drawn)} ratings are very few to learn from; give {FEW} or more, "
             "better 50"
         )
-    task = rated.task or model.task
+    ids = [found.ids[good[at]] for at in drawn]
     features = found.values[[int(found.rows[good[at]]) for at in drawn]]
-    views = views_of(model, features, task, cache, [found.ids[good[at]] for at in drawn])
-    with progress() as bar:
-        note = f"{len(drawn)} labels"
-        bar.add_task(f"learning {config.method}", total=None, note=note)
-        method, learned, choice = learn(views, labels.scores, labels.groups, config)
-        bar.add_task(f"{method} on folds, for intervals", total=None, note=note)
-        apart = out_of_fold(method, views, labels.scores, labels.groups, config)
-    if config.method == "auto":
-        say(f"auto picked {method}: {choice.why}")
-    facts = facts_of(choice, len(drawn), task)
-    facts["typical"] = typical_of(views.cues, cue_names(task), apart)
-    if apart is not None:
-        facts["residuals"] = Residuals.of(apart, labels.scores, labels.groups).as_facts()
-    head = Head(method, learned, task, rated.scale.name, facts)
-    provenance = {
-        "command": "adapt",
-        "ratings": rated.path.name,
-        "config": asdict(config),
-        "labels": len(drawn),
-        "method": method,
-        "why": choice.why,
-        "versions": versions(),
-        "pretraining": model.provenance.get("pretraining", model.provenance),
-    }
-    seen = model.trained_on | {found.ids[good[at]] for at in drawn}
-    return replace(model, head=head, seen=seen, provenance=provenance), head
+    views = views_of(model, features, task, cache, ids)
+    return _Labels(views, labels.scores, labels.groups, [name] * len(drawn), ids)
+
+
+def _joined(parts: Sequence[_Labels]) -> _Labels:
+    """All tables' labels; a photo rated in several is learned from in the first alone."""
+    views = parts[0].views.beside(*(part.views for part in parts[1:]))
+    ids = [key for part in parts for key in part.ids]
+    first = {key: row for row, key in reversed(list(enumerate(ids)))}
+    rows = sorted(first.values())
+    if len(rows) < len(ids):
+        warn(f"{len(ids) - len(rows)} photos are rated in several tables: the first one counts")
+    scores = np.concatenate([part.scores for part in parts])
+    groups = [
+        # Contents of two tables may share a name.
+        f"{name}/{group}" if len(parts) > 1 else group
+        for part in parts
+        for name, group in zip(part.datasets, part.groups, strict=True)
+    ]
+    datasets = [name for part in parts for name in part.datasets]
+    return _Labels(
+        views.take(rows),
+        scores[rows],
+        [groups[row] for row in rows],
+        [datasets[row] for row in rows],
+        [ids[row] for row in rows],
+    )
+
+
+def _one_scale(labels: _Labels, config: AdaptConfig) -> tuple[Scores, dict[str, Line]]:
+    def apart(targets: Scores) -> Scores:
+        told = out_of_fold("ridge", labels.views, targets, labels.groups, config)
+        if told is None:
+            raise InputError("too few groups of photos to bring datasets to one scale")
+        return told
+
+    targets, lines = align_scales(labels.scores, labels.datasets, apart)
+    for name, line in list(lines.items())[1:]:
+        say(
+            f"{name}: {labels.datasets.count(name)} labels, its score = {line.gain:.2f} × shared "
+            f"{line.offset:+.2f}"
+        )
+    return targets, lines
