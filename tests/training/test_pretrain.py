@@ -176,7 +176,16 @@ def test_damaged_directories_are_one_line(model_dir, tmp_path):
         {"sigma": 0.0},
         {"beta": -1.0},
         {"towers": "froze"},
-        {"towers": "tuned"},
+        {"loss": "clap"},
+        {"weigh": "lose"},
+        {"precision": "fp16", "towers": "tuned"},
+        {"captions_per_photo": 0},
+        {"layer_decay": 0.0, "towers": "tuned"},
+        {"warmup": 1.0, "towers": "tuned"},
+        {"ema": 1.0, "towers": "tuned"},
+        {"lora": -1, "towers": "tuned"},
+        {"chunk": 8},
+        {"lora": 4, "towers": "frozen"},
     ],
 )
 def test_settings_are_checked(wrong):
