@@ -42,6 +42,7 @@ def add_lora(tower: nn.Module, rank: int, *, seed: int) -> None:
     import torch
     from peft import LoraConfig, inject_adapter_in_model
 
+    _plain_convolutions(tower)
     there = {name.rpartition(".")[2] for name, _ in tower.named_modules()}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -54,6 +55,20 @@ def add_lora(tower: nn.Module, rank: int, *, seed: int) -> None:
             ),
             tower,
         )
+
+
+def _plain_convolutions(tower: nn.Module) -> None:
+    """Put torch's own 1 × 1 convolution, with the same weights, where LoRA goes beside one.
+
+    peft makes its matrices by the layer's class, and EfficientNet's takes other arguments.
+    """
+    for name, layer in list(tower.named_modules()):
+        special = isinstance(layer, nn.Conv2d) and type(layer) is not nn.Conv2d
+        if special and name.endswith(LAYERS):
+            plain = nn.Conv2d(layer.in_channels, layer.out_channels, 1, bias=layer.bias is not None)
+            plain.weight, plain.bias = layer.weight, layer.bias
+            parent, _, leaf = name.rpartition(".")
+            setattr(tower.get_submodule(parent), leaf, plain)
 
 
 def merge_lora(tower: nn.Module) -> None:
