@@ -58,11 +58,11 @@ class Towers:
         prepared = self.processor(images=list(views), return_tensors="pt")
         return {name: prepared[name] for name in self.processor.model_input_names}
 
-    def tokenize(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Texts padded to the model's full length, which SigLIP was trained with."""
+    def tokenize(self, texts: Sequence[str], *, full: bool = True) -> dict[str, torch.Tensor]:
+        """Texts padded to the full length, which SigLIP was trained with, or to the longest."""
         tokens = self.tokenizer(
             list(texts),
-            padding="max_length",
+            padding="max_length" if full else "longest",
             truncation=True,
             max_length=self.tokens,
             return_tensors="pt",

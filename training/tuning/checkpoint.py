@@ -138,8 +138,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> Non
     for group in optimizer.param_groups:
         for name, parameter in zip(group["names"], group["params"], strict=True):
             if name in by_name:
+                # Moments need their parameter's memory format: fused steps go by position.
                 optimizer.state[parameter] = {
-                    kind: value.clone() if kind == "step" else value.clone().to(parameter.device)
+                    kind: value.clone()
+                    if value.shape != parameter.shape
+                    else torch.empty_like(parameter).copy_(value)
                     for kind, value in by_name[name].items()
                 }
 

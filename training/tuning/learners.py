@@ -107,8 +107,11 @@ class HuggingFaceLearner(nn.Module):
         return {name: torch.cat([one[name] for one in prepared]) for name in prepared[0]}
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Padded to the model's full length."""
-        return self._towers.tokenize(texts)
+        """Padded to the model's full length, or to the longest where that changes nothing.
+
+        CLIP looks from left to right up to the end token, so what follows it never matters.
+        """
+        return self._towers.tokenize(texts, full=self.model.config.model_type != "clip")
 
     def embed_images(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """(n, d), unit length."""
@@ -173,6 +176,8 @@ class CompactLearner(nn.Module):
         super().__init__()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net, self.text_model = packaged_copies()
+        # Photos come with their channels last; convolutions are a third faster so, also on CPUs.
+        self.net.to(memory_format=torch.channels_last)
         self._tuned = tuned
         self.projections = projections
         if biased and projections.logit_bias is None:
@@ -364,6 +369,7 @@ def finish(learner: AnyLearner, *, lora: bool) -> None:
     learner.eval().requires_grad_(False)
     if isinstance(learner, CompactLearner):
         learner.cpu()
+        learner.net.to(memory_format=torch.contiguous_format)
 
 
 @torch.no_grad()

@@ -110,7 +110,7 @@ class Loop:
             layer_decay=config.layer_decay,
             factors=learner.factors,
         )
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr_used)
+        self.optimizer = torch.optim.AdamW(groups, lr=config.lr_used, fused=True)
         self.learning = [p for group in groups for p in group["params"]]
         self.ema = Ema(learner, config.ema) if config.ema else None
         self.reader = Reader(

@@ -163,12 +163,12 @@ def test_a_run_goes_on_from_its_checkpoint(eight, cache, tmp_path, uniqa_train, 
     from training.commands import tune
     from training.tuning.loop import Loop
 
-    config = PretrainConfig(towers="tuned", epochs=2, batch_size=2, dim=8, lr=1e-4, lora=2)
+    config = PretrainConfig(towers="tuned", epochs=1, batch_size=2, dim=8, lr=1e-4, ema=0.9)
     whole = pretrain(eight, config, cache)[0]
     real, count = Loop.step, []
 
     def step(self):
-        if len(count) == 3:
+        if len(count) == 1:
             raise RuntimeError("killed")
         count.append(1)
         return real(self)
@@ -185,5 +185,5 @@ def test_a_run_goes_on_from_its_checkpoint(eight, cache, tmp_path, uniqa_train, 
     for name, value in whole.projections.state_dict().items():
         assert torch.equal(model.projections.state_dict()[name], value), name
     lines = (tmp_path / "m" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line).get("epoch") for line in lines if "epoch" in line] == [1.0, 2.0]
+    assert [json.loads(line).get("epoch") for line in lines if "epoch" in line] == [1.0]
     shutil.rmtree(tmp_path / "m")
