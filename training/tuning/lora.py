@@ -27,7 +27,7 @@ def need_peft() -> None:
         UsageError: it is not installed.
     """
     if importlib.util.find_spec("peft") is None:
-        raise UsageError("--lora needs the package peft", "Run: pip install peft")
+        raise UsageError("--lora needs the package peft", "Run: pip install 'uniqa[lora]'")
 
 
 def add_lora(tower: nn.Module, rank: int, *, seed: int) -> None:
