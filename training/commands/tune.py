@@ -212,8 +212,7 @@ def _hooks(
     stack: ExitStack,
 ) -> Hooks:
     """Metrics, display, checkpoints and Ctrl-C; only the first process writes and speaks."""
-    hooks = Hooks(validate=lambda: validation(learner))
-    loop.reader.report = warn
+    hooks = Hooks(validate=lambda: validation(learner), report=warn)
     main = threading.current_thread() is threading.main_thread()
     if run.out is not None and main:
         hooks.stop = stack.enter_context(draining())

@@ -31,6 +31,7 @@ from training.tuning.ema import Ema
 from training.tuning.gradcache import Half, cached_backward
 from training.tuning.groups import parameter_groups
 from training.tuning.learners import AnyLearner, clamp_temperature, learning_mode, side_learns
+from training.tuning.memory import return_large_blocks
 from training.tuning.photos import PixelCache, Reader
 from training.tuning.plan import Plan, draw_captions
 from training.tuning.schedule import warmup_cosine
@@ -119,8 +120,10 @@ class Loop:
             cache,
             self._prepare,
             workers=workers,
-            report=self.hooks.report,
+            report=self._report,
         )
+        if config.chunk and self.device.type == "cpu":
+            return_large_blocks()
         self.records: list[Record] = []
         self.done = 0
         self._epoch_losses: list[float] = []
@@ -173,6 +176,7 @@ class Loop:
         """One update; returns the batch's loss and how many photos it had."""
         self.backward()
         share = warmup_cosine(self.done, self.plan.steps, self.warmup)
+        self._lr = self.config.lr_used * share
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         if not math.isfinite(self._loss):
@@ -218,6 +222,9 @@ class Loop:
         bf16 = self.config.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
             return embed(given).float()
+
+    def _report(self, line: str) -> None:
+        self.hooks.report(line)
 
     def _prepare(self, pixels: Pixels, row: int, step: int) -> Any:
         view = draw_view(self.config.seed, step, self.examples.ids[row], self.examples.tasks[row])
@@ -355,7 +362,7 @@ class Loop:
             {
                 "step": float(self.done),
                 "loss": sum(losses) / len(losses),
-                "lr": max(group["lr"] for group in self.optimizer.param_groups),
+                "lr": self._lr,
                 "temperature": float(self.learner.scale().detach()),
                 "images_per_second": rate,
             }

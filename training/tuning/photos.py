@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +24,7 @@ from training.encoders import MAX_SIDE
 from uniqa.errors import InputError
 from uniqa.photos import PhotoError, Pixels, read_photo
 
-KEEP_BYTES = 256 * 2**20
+KEEP_BYTES = 64 * 2**20
 """Prepared photos of one step that stay in memory for its second pass."""
 
 
@@ -35,12 +34,15 @@ class PixelCache:
     def __init__(self, folder: Path, bound: int) -> None:
         self.folder = folder / f"pixels-{MAX_SIDE}"
         self.bound = bound
-        self._began = time.time()
         self._lock = Lock()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            found = []
             with os.scandir(self.folder) as entries:
-                found = [(entry.path, entry.stat()) for entry in entries if entry.is_file()]
+                for entry in entries:
+                    # Another process may just have renamed or removed it.
+                    with contextlib.suppress(FileNotFoundError):
+                        found.append((entry.path, entry.stat()))
         except OSError as error:
             raise InputError(
                 f"the pixel cache {self.folder} cannot be used ({error.strerror})",
