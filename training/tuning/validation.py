@@ -5,6 +5,7 @@ Must not know how anything is learned. Photos that cannot be read are told once 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,7 +36,6 @@ class Validation:
     def __call__(self, learner: AnyLearner) -> dict[str, float]:
         """NaN without at least two photos."""
         image, text, projections = learner.towers()
-        projections = projections.to("cpu")
         seen = self._look(image)
         self.rows = [row for row in self.rows if row in seen]
         if len(self.rows) < 2:
@@ -44,9 +44,8 @@ class Validation:
         where = {wording: at for at, wording in enumerate(wordings)}
         values = np.stack([seen[row] for row in self.rows])
         pairs = make_pairs(self._manifest, self.rows, values, text.encode(wordings), where)
-        told = validate(projections, pairs, self._config)
-        projections.to(learner.device)
-        return told
+        # A copy: on another device the learner's own must stay where they are.
+        return validate(copy.deepcopy(projections).to("cpu"), pairs, self._config)
 
     def _look(self, tower: ImageTower) -> dict[int, Features]:
         seen: dict[int, Features] = {}
