@@ -7,9 +7,10 @@ and compression; the crops keep them. Must not know of ratings, captions' origin
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -112,9 +113,10 @@ class Lite0Tower:
     _STAGES = ((4, 40), (7, 80), (10, 112), (14, 192), (15, 320))
     _HEAD = 1280
 
-    def __init__(self) -> None:
-        self._net = _lite0()
-        self.name = f"efficientnet-lite0@{LITE0_SHA256[:12]}"
+    def __init__(self, net: Any = None) -> None:
+        """The packaged net, or one that was tuned from it."""
+        self.net = _lite0() if net is None else net
+        self.name = _name("efficientnet-lite0", LITE0_SHA256, net)
         blocks: list[Block] = []
         start = 0
         for view in ("whole", "crops"):
@@ -142,9 +144,10 @@ class Lite0Tower:
         import torch
 
         with torch.inference_mode():
-            parts = [
-                pooled.mean(0) for view in prepared for pooled in self._pool(torch.from_numpy(view))
-            ]
+            parts = []
+            for view in prepared:
+                pooled = self.pool(torch.from_numpy(view).to(self.net._conv_stem.weight.device))
+                parts += [stage.mean(0).cpu() for stage in pooled]
         values: Features = torch.cat(parts).numpy().astype(np.float32)
         return values
 
@@ -159,22 +162,31 @@ class Lite0Tower:
         for start in self.means:
             root = torch.from_numpy(features[:, start : start + self._HEAD])
             with torch.inference_mode():
-                views.append(self._net._fc(root.sign() * root.square()).softmax(1))
+                views.append(self.net._fc(root.sign() * root.square()).softmax(1))
         return torch.stack(views, dim=1).numpy()
 
-    def _pool(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def pool(self, x: torch.Tensor, run: Callable[..., Any] | None = None) -> list[torch.Tensor]:
+        """(n, 3, h, w) in the net's range → per stage (n, 2·channels), for learning as well.
+
+        `run(block, x)` may run a block in another way, such as recomputing it for the gradient.
+        """
         import torch
 
-        net, ends = self._net, {index for index, _ in self._STAGES}
+        net, ends = self.net, {index for index, _ in self._STAGES}
         stages = []
         x = net._swish(net._bn0(net._conv_stem(x)))
         for index, block in enumerate(net._blocks):
-            x = block(x)
+            x = run(block, x) if run else block(x)
             if index in ends:
-                stages.append(x)
-        stages.append(net._swish(net._bn1(net._conv_head(x))))
-        pooled = [torch.cat([s.mean((2, 3)), s.std((2, 3))], dim=1) for s in stages]
-        return [p.sign() * p.abs().sqrt() for p in pooled]
+                stages.append(x.float())
+        stages.append(net._swish(net._bn1(net._conv_head(x))).float())
+        root = bounded_root()
+        if not torch.is_grad_enabled():
+            pooled = [torch.cat([s.mean((2, 3)), s.std((2, 3))], dim=1) for s in stages]
+        else:
+            # A channel may be constant over a photo, where a deviation's own gradient is 0/0.
+            pooled = [torch.cat([s.mean((2, 3)), root(s.var((2, 3)))], dim=1) for s in stages]
+        return [root(p) for p in pooled]
 
 
 class MiniLMTower:
@@ -184,9 +196,11 @@ class MiniLMTower:
     _MAX_TOKENS = 256
     _BATCH = 8
 
-    def __init__(self) -> None:
-        self._model, self._tokenizer = _minilm()
-        self.name = f"all-MiniLM-L6-v2@{MINILM_SHA256[:12]}"
+    def __init__(self, model: Any = None) -> None:
+        """The packaged model, or one that was tuned from it."""
+        packaged, self._tokenizer = _minilm()
+        self.model = packaged if model is None else model
+        self.name = _name("all-MiniLM-L6-v2", MINILM_SHA256, model)
 
     def encode(self, texts: Sequence[str]) -> Features:
         """(n, 384). Batches hold texts of one length and always as many, the last repeated.
@@ -199,15 +213,77 @@ class MiniLMTower:
             self._tokenizer(text, truncation=True, max_length=self._MAX_TOKENS)["input_ids"]
             for text in texts
         ]
+        device = self.model.device
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for rows in _by_length(tokens, self._BATCH):
             full = rows + rows[-1:] * (self._BATCH - len(rows))
-            ids = torch.tensor([tokens[row] for row in full])
+            ids = torch.tensor([tokens[row] for row in full], device=device)
             with torch.inference_mode():
-                hidden = self._model(input_ids=ids, attention_mask=torch.ones_like(ids))
+                hidden = self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
             mean = hidden.last_hidden_state[: len(rows)].mean(1)
-            out[rows] = torch.nn.functional.normalize(mean, dim=1).numpy()
+            out[rows] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
         return out
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Ids and mask (n, longest) of texts side by side, for learning."""
+        tokens = self._tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=self._MAX_TOKENS,
+            return_tensors="pt",
+        )
+        return {name: tokens[name] for name in ("input_ids", "attention_mask")}
+
+    def embed(self, tokens: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(n, 384) unit length, as `encode` up to the last digits, for learning as well."""
+        import torch
+
+        hidden = self.model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"][:, :, None].to(hidden.dtype)
+        return torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
+
+
+def fingerprint(state: dict[str, torch.Tensor]) -> str:
+    """Twelve digits of the SHA-256 over all weights: another step of training, another name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _name(what: str, packaged: str, tuned: Any) -> str:
+    """A packaged tower is known by its file, a tuned one by its weights."""
+    if tuned is None:
+        return f"{what}@{packaged[:12]}"
+    return f"{what}-tuned@{fingerprint(tuned.state_dict())}"
+
+
+@cache
+def bounded_root() -> Callable[[torch.Tensor], torch.Tensor]:
+    """x ↦ sign(x)·√|x| whose gradient stays finite at 0, where its own does not."""
+    import torch
+
+    class Root(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+            root = x.abs().sqrt()
+            ctx.save_for_backward(root)
+            return x.sign() * root
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+            (root,) = ctx.saved_tensors
+            slope: torch.Tensor = gradients[0] / (2 * root.clamp_min(_STEEPEST))
+            return slope
+
+    apply: Callable[[torch.Tensor], torch.Tensor] = Root.apply
+    return apply
+
+
+_STEEPEST = 0.03
+"""Roots below this have the slope that they would have here."""
 
 
 def _by_length(tokens: Sequence[Sequence[int]], batch: int) -> list[list[int]]:
@@ -283,3 +359,38 @@ def quiet_transformers() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+
+
+def packaged_copies() -> tuple[Any, Any]:
+    """Copies of both packaged nets that may be tuned."""
+    return copy.deepcopy(_lite0()), copy.deepcopy(_minilm()[0])
+
+
+_FILES = ("image.safetensors", "text.safetensors")
+
+
+def save_compact(image: Lite0Tower, text: MiniLMTower, folder: Path) -> None:
+    """Write the weights of those of both towers that were tuned."""
+    from safetensors.torch import save_file
+
+    nets = (image.net, text.model)
+    for name, called, net in zip(_FILES, (image.name, text.name), nets, strict=True):
+        if "-tuned@" in called:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file({n: t.contiguous() for n, t in net.state_dict().items()}, folder / name)
+
+
+def load_compact(folder: Path) -> tuple[Lite0Tower, MiniLMTower]:
+    """The packaged towers, with those of `folder` in their place where it has tuned ones."""
+    image, text = (folder / name for name in _FILES)
+    net = _restored(_lite0(), image) if image.is_file() else None
+    model = _restored(_minilm()[0], text) if text.is_file() else None
+    return Lite0Tower(net), MiniLMTower(model)
+
+
+def _restored(packaged: Any, weights: Path) -> Any:
+    from safetensors.torch import load_file
+
+    tuned = copy.deepcopy(packaged)
+    tuned.load_state_dict(load_file(weights))
+    return tuned

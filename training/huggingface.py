@@ -7,7 +7,6 @@ safetensors only. Must not know manifests or ratings.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from training.encoders import (
     Features,
     ImageTower,
     TextTower,
+    fingerprint,
     fixed_crops,
     quiet_transformers,
 )
@@ -40,41 +40,39 @@ class Towers:
         self.source = source
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device)
-        size = dict(processor.crop_size or processor.size)
-        self.side = int(size.get("height") or size.get("shortest_edge") or 224)
+        self.side = _side(processor)
         text = model.config.text_config
         self.tokens = int(getattr(text, "max_position_embeddings", 77))
         with torch.inference_mode():
             self.dim = self.embed_tokens(self.tokenize(["a photo"])).shape[1]
 
     def fingerprint(self) -> str:
-        """Twelve digits of the SHA-256 over all weights: another step of training, another name."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        """Twelve digits that stand for these very weights."""
+        return fingerprint(self.model.state_dict())
 
-    def pixels(self, views: Sequence[Pixels]) -> torch.Tensor:
-        """(n, 3, side, side) as the model wants them."""
+    def pixels(self, views: Sequence[Pixels]) -> dict[str, torch.Tensor]:
+        """What the model wants to see of n views: each tensor has n rows.
+
+        CLIP and SigLIP want (n, 3, side, side); SigLIP 2 patches, their mask and their grid.
+        """
         prepared = self.processor(images=list(views), return_tensors="pt")
-        pixel_values: torch.Tensor = prepared["pixel_values"]
-        return pixel_values
+        return {name: prepared[name] for name in self.processor.model_input_names}
 
-    def tokenize(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Texts padded to the model's full length, which SigLIP was trained with."""
+    def tokenize(self, texts: Sequence[str], *, full: bool = True) -> dict[str, torch.Tensor]:
+        """Texts padded to the full length, which SigLIP was trained with, or to the longest."""
         tokens = self.tokenizer(
             list(texts),
-            padding="max_length",
+            padding="max_length" if full else "longest",
             truncation=True,
             max_length=self.tokens,
             return_tensors="pt",
         )
         return {name: value for name, value in tokens.items() if name != "token_type_ids"}
 
-    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+    def embed_pixels(self, pixels: dict[str, torch.Tensor]) -> torch.Tensor:
         """(n, d), not normalised."""
-        return _pooled(self.model.get_image_features(pixel_values=pixels.to(self.device)))
+        there = {name: value.to(self.device) for name, value in pixels.items()}
+        return _pooled(self.model.get_image_features(**there))
 
     def embed_tokens(self, tokens: dict[str, torch.Tensor]) -> torch.Tensor:
         """(n, d), not normalised."""
@@ -97,11 +95,11 @@ class HuggingFaceImageTower:
             "whole": ("whole",),
         }
 
-    def prepare(self, pixels: Pixels) -> torch.Tensor:
-        """(1 + crops, 3, side, side)."""
+    def prepare(self, pixels: Pixels) -> dict[str, torch.Tensor]:
+        """The whole and the crops, as the model wants them."""
         return self.towers.pixels([pixels, *fixed_crops(pixels, self.towers.side)])
 
-    def encode(self, prepared: torch.Tensor) -> Features:
+    def encode(self, prepared: dict[str, torch.Tensor]) -> Features:
         """Unit-length embedding of the whole, then the mean of the crops' unit-length ones."""
         with torch.inference_mode():
             views = normalize(self.towers.embed_pixels(prepared), dim=-1).cpu()
@@ -178,6 +176,14 @@ def temperature(model: Any) -> torch.Tensor:
 def log_temperature(model: Any) -> float:
     """logit_scale itself, clamped alike."""
     return math.log(float(temperature(model).detach()))
+
+
+def _side(processor: Any) -> int:
+    """Side of the square that a processor makes of a photo, in pixels."""
+    if getattr(processor, "max_num_patches", None):
+        return int(processor.patch_size) * math.isqrt(int(processor.max_num_patches))
+    size = dict(processor.crop_size or processor.size)
+    return int(size.get("height") or size.get("shortest_edge") or 224)
 
 
 def _pooled(output: Any) -> torch.Tensor:

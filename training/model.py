@@ -6,8 +6,8 @@
 | model.safetensors | projections and, after `adapt`, the head |
 | seen.safetensors | SHA-256 of every photo learned from, and cross-fitted embeddings |
 | provenance.json | manifest hash, versions, seed, settings, encoders |
-| metrics.jsonl | one line per epoch |
-| towers/ | Hugging Face towers, where the model has its own |
+| metrics.jsonl | one line per epoch and, where towers were tuned, per window of steps |
+| towers/ | Hugging Face towers, or those of `compact` that were tuned |
 
 Only safetensors and JSON are read; a directory with pickled weights is refused. Must not know how
 anything in it was learned.
@@ -29,7 +29,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.encoders import ImageTower, Lite0Tower, MiniLMTower, TextTower
+from training.encoders import (
+    ImageTower,
+    Lite0Tower,
+    MiniLMTower,
+    TextTower,
+    load_compact,
+    save_compact,
+)
 from training.heads import Learned, pack, unpack
 from training.projections import Projections
 from uniqa.errors import InputError, UsageError
@@ -84,7 +91,8 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Path:
         raise UsageError(
             f"{path} already has something in it", "Name another --out, or --overwrite"
         )
-    if overwrite and path.is_dir() and any(path.iterdir()) and not (path / "model.json").is_file():
+    ours = (path / "model.json").is_file() or (path / "checkpoint").is_dir()
+    if overwrite and path.is_dir() and any(path.iterdir()) and not ours:
         raise UsageError(f"{path} is not a model directory", "--overwrite replaces only models")
     # Before the work, not after: the place can be made and written.
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,12 +126,36 @@ def save_model(model: Model, path: Path) -> None:
             from training.huggingface import save_towers
 
             save_towers(model.image, scratch / "towers")
-        if path.exists():
-            shutil.rmtree(path)
-        scratch.replace(path)
+        elif isinstance(model.image, Lite0Tower) and isinstance(model.text, MiniLMTower):
+            save_compact(model.image, model.text, scratch / "towers")
+        _move_in(scratch, path)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+_KEPT = ("tensorboard",)
+"""What a run leaves beside its model and the model replaces not."""
+
+
+def _move_in(scratch: Path, path: Path) -> None:
+    """Put a finished directory in place; `model.json`, which makes it a model, comes last.
+
+    What was there, checkpoints too, goes only afterwards: a run killed here goes on from them.
+    """
+    if not path.exists():
+        scratch.replace(path)
+        return
+    (path / "model.json").unlink(missing_ok=True)
+    new = sorted(file.name for file in scratch.iterdir())
+    for name in sorted(new, key=lambda name: name == "model.json"):
+        if (path / name).is_dir():
+            shutil.rmtree(path / name)
+        (scratch / name).replace(path / name)
+    for old in path.iterdir():
+        if old.name not in (*new, *_KEPT):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    scratch.rmdir()
 
 
 def load_model(path: Path) -> Model:
@@ -170,6 +202,8 @@ def _assemble(path: Path, about: dict[str, Any]) -> Model:
     tensors = _read_tensors(path / "model.safetensors")
     projections = Projections(image.dim, text.dim, about["dim"])
     state = {n.removeprefix("projections."): t for n, t in tensors.items() if n[0] == "p"}
+    if "logit_bias" in state:
+        projections.add_bias(0.0)
     projections.load_state_dict(state)
     seen = _read_tensors(path / "seen.safetensors")
     lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -189,9 +223,12 @@ def _assemble(path: Path, about: dict[str, Any]) -> Model:
 
 
 def make_towers(kind: str, folder: Path | str) -> tuple[ImageTower, TextTower]:
-    """The towers of `compact` (packaged), or those of a Hugging Face id or folder."""
+    """The towers of `compact` (packaged, or tuned ones in `folder`), or those of a Hugging Face id.
+
+    An empty `folder` means the packaged ones.
+    """
     if kind == "compact":
-        return Lite0Tower(), MiniLMTower()
+        return load_compact(Path(folder)) if str(folder) else (Lite0Tower(), MiniLMTower())
     from training.huggingface import load_towers
 
     return load_towers(str(folder))

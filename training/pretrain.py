@@ -18,11 +18,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import normalize
 
 from training.config import PretrainConfig
 from training.data import Caption, Manifest, make_folds
 from training.encoders import Block, Features
-from training.losses import soft_target_loss, soft_targets
+from training.losses import Batch, Objective, Side
+from training.losses.sigmoid import START_BIAS
 from training.projections import BOUND, Projections
 from training.ridge import ALPHAS, left_out_errors
 from uniqa.levels import TASKS
@@ -46,6 +48,8 @@ class Pairs:
     """Per photo the task its score speaks about; may be empty."""
     scores: torch.Tensor
     """(n,) unified scores, NaN where unknown."""
+    loads: list[NDArray[np.float64]] | None = None
+    """Per photo its captions' weights as the manifest has them; none: all 1."""
 
     def __len__(self) -> int:
         """How many photos."""
@@ -61,17 +65,35 @@ class Pairs:
             [self.caption_tasks[row] for row in rows],
             [self.tasks[row] for row in rows],
             self.scores[list(rows)],
+            self.loads and [self.loads[row] for row in rows],
         )
 
-    def comparable(self, rows: Sequence[int], picks: Sequence[int]) -> torch.Tensor:
-        """(len(rows),) code of the task that both score and picked caption speak about, else −1."""
+    def batch(self, rows: Sequence[int], picks: Sequence[Sequence[int]], *, weigh: bool) -> Batch:
+        """What a loss must know of photos `rows` with captions `picks` of each.
+
+        A caption is comparable with photos rated for its own photo's task if it speaks of that.
+        """
+        rows = list(rows)
+        chosen = [(row, pick) for row, some in zip(rows, picks, strict=True) for pick in some]
+        owners = [row for row, _ in chosen]
+        own = [TASKS.index(self.tasks[row]) if self.tasks[row] else -1 for row in rows]
         codes = [
             TASKS.index(self.tasks[row])
             if self.tasks[row] and self.caption_tasks[row][pick] == self.tasks[row]
             else -1
-            for row, pick in zip(rows, picks, strict=True)
+            for row, pick in chosen
         ]
-        return torch.tensor(codes)
+        heavy = light = None
+        if weigh and self.loads is not None:
+            loads = self.loads
+            light = torch.tensor([float(loads[row][pick]) for row, pick in chosen])
+            heavy = torch.tensor(
+                [float(loads[row][list(some)].sum()) for row, some in zip(rows, picks, strict=True)]
+            )
+        return Batch(
+            Side(torch.tensor(rows), self.scores[rows], torch.tensor(own), heavy),
+            Side(torch.tensor(owners), self.scores[owners], torch.tensor(codes), light),
+        )
 
 
 @dataclass
@@ -100,6 +122,7 @@ def make_pairs(
         caption_tasks=[[c.task for c in captions] for captions in kept],
         tasks=[manifest.tasks[row] for row in rows],
         scores=torch.from_numpy(manifest.scores[list(rows)]).float(),
+        loads=shares,
     )
 
 
@@ -107,6 +130,27 @@ def draw_captions(pairs: Pairs, rows: Sequence[int], rng: np.random.Generator) -
     """One caption of each photo, by weight: positions in the photo's own list."""
     return [
         int(np.searchsorted(np.cumsum(pairs.weights[row])[:-1], rng.random(), side="right"))
+        for row in rows
+    ]
+
+
+def draw_several(
+    pairs: Pairs, rows: Sequence[int], rng: np.random.Generator, config: PretrainConfig
+) -> list[list[int]]:
+    """`config.captions_per_photo` different captions of each photo, or all it has."""
+    count, by_weight = config.captions_per_photo, config.weigh == "draw"
+    if count == 1 and by_weight:
+        return [[pick] for pick in draw_captions(pairs, rows, rng)]
+    return [
+        sorted(
+            int(pick)
+            for pick in rng.choice(
+                len(pairs.owned[row]),
+                min(count, len(pairs.owned[row])),
+                replace=False,
+                p=pairs.weights[row] if by_weight else None,
+            )
+        )
         for row in rows
     ]
 
@@ -211,19 +255,22 @@ def _align(x: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def batch_loss(
-    model: Projections, pairs: Pairs, rows: Sequence[int], picks: Sequence[int], c: PretrainConfig
+    model: Projections,
+    pairs: Pairs,
+    rows: Sequence[int],
+    picks: Sequence[Sequence[int]],
+    c: PretrainConfig,
 ) -> torch.Tensor:
-    """The soft-target loss of one batch of photos with one caption each."""
-    texts = torch.tensor([pairs.owned[row][pick] for row, pick in zip(rows, picks, strict=True)])
-    logits = model.logits(pairs.images[list(rows)], pairs.texts[texts])
-    targets = soft_targets(
-        torch.tensor(list(rows)),
-        pairs.scores[list(rows)],
-        pairs.comparable(rows, picks),
-        beta=c.beta,
-        sigma=c.sigma,
+    """The loss of one batch of photos with some captions of each."""
+    rows = list(rows)
+    texts = [pairs.owned[row][pick] for row, some in zip(rows, picks, strict=True) for pick in some]
+    return Objective(c.loss, c.beta, c.sigma)(
+        normalize(model.embed_images(pairs.images[rows]), dim=-1),
+        model.embed_texts(pairs.texts[texts]),
+        model.scale,
+        model.logit_bias,
+        pairs.batch(rows, picks, weigh=c.weigh == "loss"),
     )
-    return soft_target_loss(logits, targets)
 
 
 def fit_projections(
@@ -247,6 +294,8 @@ def fit_projections(
         basis: torch.Tensor = torch.linalg.svd(x.double(), full_matrices=False)[2].float()
         small = Projections(len(basis), model.text.in_features, model.text.out_features)
         shared = {n: v for n, v in model.state_dict().items() if not n.startswith("image")}
+        if model.logit_bias is not None:
+            small.add_bias(0.0)
         small.load_state_dict(small.state_dict() | shared)
         small.image.weight.copy_(model.image.weight @ basis.T)
         inside = replace(train, images=x @ basis.T)
@@ -254,6 +303,8 @@ def fit_projections(
     history = _fit(small, inside, beside, config, tell)
     with torch.no_grad():
         learned = {n: v for n, v in small.state_dict().items() if not n.startswith("image")}
+        if small.logit_bias is not None and model.logit_bias is None:
+            model.add_bias(0.0)
         model.load_state_dict(model.state_dict() | learned)
         model.image.weight.copy_(small.image.weight @ basis)
     return history
@@ -281,6 +332,8 @@ def _fit(
 ) -> History:
     rng = np.random.default_rng(config.seed)
     model.text.weight.requires_grad_(False)
+    if config.loss == "sigmoid" and model.logit_bias is None:
+        model.add_bias(START_BIAS)
     optimizer = make_optimizer(model, config)
     steps = config.epochs_used * max(1, math.ceil(len(train) / config.batch_size))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
@@ -291,7 +344,8 @@ def _fit(
         losses = []
         if epoch:
             for rows in batches(len(train), config.batch_size, rng):
-                loss = batch_loss(model, train, rows, draw_captions(train, rows, rng), config)
+                picks = draw_several(train, rows, rng, config)
+                loss = batch_loss(model, train, rows, picks, config)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
@@ -324,25 +378,32 @@ def batches(n: int, size: int, rng: np.random.Generator) -> list[list[int]]:
 
 
 def validate(model: Projections, val: Pairs | None, config: PretrainConfig) -> dict[str, float]:
-    """Loss and caption retrieval on validation photos, each with its heaviest caption.
+    """Loss and retrieval on validation photos, each with its heaviest caption.
 
-    `val_r1` is the share of photos whose own caption is nearest among all validation captions;
-    NaN without at least two photos.
+    `val_r1` is the share of photos whose own caption is nearest among all validation captions,
+    `val_r1_text` that of captions whose own photo is nearest; NaN without at least two photos.
     """
     if val is None or len(val) < 2:
-        return {"val_loss": math.nan, "val_r1": math.nan}
+        return dict.fromkeys(("val_loss", "val_r1", "val_r1_text"), math.nan)
     picks = [int(np.argmax(weights)) for weights in val.weights]
     with torch.inference_mode():
-        losses, right = [], 0
+        losses, right, found = [], 0, 0
         texts = torch.tensor([own[pick] for own, pick in zip(val.owned, picks, strict=True)])
+        image = normalize(model.embed_images(val.images), dim=-1)
+        text = model.embed_texts(val.texts[texts])
         for rows in torch.arange(len(val)).split(config.batch_size):
             some = rows.tolist()
             if len(some) > 1:
-                losses.append(float(batch_loss(model, val, some, [picks[r] for r in some], config)))
-            nearest = model.logits(val.images[rows], val.texts[texts]).argmax(1)
+                own = [[picks[row]] for row in some]
+                losses.append(float(batch_loss(model, val, some, own, config)))
             # Photos may share a wording: any copy of the own caption is right.
-            right += int((texts[nearest] == texts[rows]).sum())
-    return {"val_loss": _mean(losses), "val_r1": right / len(val)}
+            right += int((texts[(image[rows] @ text.T).argmax(1)] == texts[rows]).sum())
+            found += int((texts[(text[rows] @ image.T).argmax(1)] == texts[rows]).sum())
+    return {
+        "val_loss": _mean(losses),
+        "val_r1": right / len(val),
+        "val_r1_text": found / len(val),
+    }
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -47,6 +47,7 @@ class Projections(nn.Module):
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_bias: nn.Parameter | None = None
 
     def embed_images(self, features: torch.Tensor) -> torch.Tensor:
         """(n, image_dim) → (n, dim), not normalised: the adapter wants it so."""
@@ -71,6 +72,10 @@ class Projections(nn.Module):
     def logits(self, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         """(n, m) similarities of photos' and texts' features, temperature applied."""
         return self.scale * normalize(self.embed_images(image), dim=-1) @ self.embed_texts(text).T
+
+    def add_bias(self, value: float) -> None:
+        """A learnable number added to logits, which the sigmoid loss needs."""
+        self.logit_bias = nn.Parameter(torch.tensor(float(value)))
 
     @torch.no_grad()
     def start_as_mean(self) -> None:

@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from tests.training.conftest import manifest_rows, write_manifest
+from tests.training.tiny_models import make_clip, make_siglip, make_siglip2
 from training.commands import pretrain
 from training.config import PretrainConfig
 from training.data import read_manifest
@@ -12,76 +12,20 @@ from training.model import load_model, save_model
 from training.score import Scorer
 from uniqa.errors import InputError
 
-SMALL = {
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-}
-WORDS = ["<pad>", "<unk>", "<start>", "<end>", *"a photo blurry sharp image picture".split()]
-
-
-def save_tokenizer(folder, **options):
-    """A word tokenizer, as a model directory has it."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    raw = Tokenizer(models.WordLevel({w: k for k, w in enumerate(WORDS)}, unk_token="<unk>"))
-    raw.pre_tokenizer = pre_tokenizers.Whitespace()
-    raw.post_processor = processors.TemplateProcessing(
-        single="<start> $A <end>", special_tokens=[("<start>", 2), ("<end>", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=raw,
-        pad_token="<pad>",
-        unk_token="<unk>",
-        bos_token="<start>",
-        eos_token="<end>",
-        model_max_length=16,
-        **options,
-    ).save_pretrained(folder)
-
-
-TEXT = SMALL | {
-    "vocab_size": len(WORDS),
-    "max_position_embeddings": 16,
-    "eos_token_id": 3,
-    "bos_token_id": 2,
-    "pad_token_id": 0,
-}
-VISION = SMALL | {"image_size": 32, "patch_size": 16}
-
 
 @pytest.fixture(scope="module")
 def clip_dir(tmp_path_factory):
-    """A randomly initialised CLIP of a few thousand weights."""
-    from transformers import CLIPConfig, CLIPModel
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-    folder = tmp_path_factory.mktemp("clip")
-    save_tokenizer(folder)
-    torch.manual_seed(0)
-    config = CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=12)
-    CLIPModel(config).save_pretrained(folder)
-    CLIPImageProcessorPil(
-        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-    ).save_pretrained(folder)
-    return folder
+    return make_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
 def siglip_dir(tmp_path_factory):
-    """The same for SigLIP, whose processor does not crop and whose texts have no mask."""
-    from transformers import SiglipConfig, SiglipModel
-    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+    return make_siglip(tmp_path_factory.mktemp("siglip"))
 
-    folder = tmp_path_factory.mktemp("siglip")
-    save_tokenizer(folder, model_input_names=["input_ids"])
-    torch.manual_seed(0)
-    config = SiglipConfig(text_config=TEXT | {"projection_size": 16}, vision_config=VISION)
-    SiglipModel(config).save_pretrained(folder)
-    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return folder
+
+@pytest.fixture(scope="module")
+def siglip2_dir(tmp_path_factory):
+    return make_siglip2(tmp_path_factory.mktemp("siglip2"))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +34,7 @@ def few(tiny):
 
 
 @pytest.mark.parametrize("towers", ["tuned", "frozen"])
-@pytest.mark.parametrize("kind", ["clip_dir", "siglip_dir"])
+@pytest.mark.parametrize("kind", ["clip_dir", "siglip_dir", "siglip2_dir"])
 def test_a_model_pretrains_saves_and_scores(request, kind, few, cache, tmp_path, towers):
     folder = request.getfixturevalue(kind)
     config = PretrainConfig(model=str(folder), towers=towers, epochs=2, lr=1e-3, batch_size=4)

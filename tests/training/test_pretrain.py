@@ -12,7 +12,15 @@ from training.commands import pretrain
 from training.config import PretrainConfig
 from training.data import read_manifest
 from training.model import load_model, save_model
-from training.pretrain import Pairs, batches, draw_captions, fit_projections, start_projections
+from training.pretrain import (
+    Pairs,
+    batches,
+    draw_captions,
+    fit_projections,
+    start_projections,
+    validate,
+)
+from training.projections import Projections
 from uniqa.errors import InputError, UsageError
 
 SHORT = PretrainConfig(epochs=2, dim=16)
@@ -140,6 +148,48 @@ def test_a_saved_model_is_the_same_model(model_dir, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (model_dir / name).read_bytes()
 
 
+def test_a_model_is_moved_in_last_of_all(model_dir, tmp_path, monkeypatch):
+    """Killed while it is put in place, a run has its checkpoint still, and no half a model."""
+    from pathlib import Path
+
+    model, out = load_model(model_dir), tmp_path / "out"
+    (out / "checkpoint" / "step-1").mkdir(parents=True)
+    (out / "tensorboard").mkdir()
+    real = Path.replace
+
+    def replace(self, target):
+        if self.name == "model.json":
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(model, out)
+    assert (out / "checkpoint" / "step-1").is_dir()
+    assert not (out / "model.json").exists()
+    monkeypatch.setattr(Path, "replace", real)
+    save_model(model, out)
+    assert load_model(out).image.name == model.image.name
+    assert not (out / "checkpoint").exists()
+    assert (out / "tensorboard").is_dir()
+
+
+def test_retrieval_is_measured_in_both_directions():
+    """Two photos near one caption: both find a caption that is right for one of them only."""
+    pairs = toy_pairs(3, p=3, q=3)
+    angles = torch.tensor([0.0, 0.1, 1.5])
+    circle = torch.stack([angles.cos(), angles.sin(), torch.zeros(3)], 1)
+    texts = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.9, 0.1], [0.0, 1.0, 0.0]])
+    pairs = replace(pairs, images=circle, texts=texts)
+    model = Projections(3, 3, 3)
+    with torch.no_grad():
+        model.image.weight.copy_(torch.eye(3))
+        model.text.weight.copy_(torch.eye(3))
+    told = validate(model, pairs, PretrainConfig(batch_size=8))
+    assert told["val_r1"] == pytest.approx(2 / 3), "the second photo finds the first's caption"
+    assert told["val_r1_text"] == pytest.approx(2 / 3), "the second caption finds the third photo"
+
+
 def test_pickled_weights_are_refused(model_dir, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(model_dir, copy)
@@ -176,7 +226,16 @@ def test_damaged_directories_are_one_line(model_dir, tmp_path):
         {"sigma": 0.0},
         {"beta": -1.0},
         {"towers": "froze"},
-        {"towers": "tuned"},
+        {"loss": "clap"},
+        {"weigh": "lose"},
+        {"precision": "fp16", "towers": "tuned"},
+        {"captions_per_photo": 0},
+        {"layer_decay": 0.0, "towers": "tuned"},
+        {"warmup": 1.0, "towers": "tuned"},
+        {"ema": 1.0, "towers": "tuned"},
+        {"lora": -1, "towers": "tuned"},
+        {"chunk": 8},
+        {"lora": 4, "towers": "frozen"},
     ],
 )
 def test_settings_are_checked(wrong):
