@@ -161,8 +161,9 @@ class Lite0Tower:
         views = []
         for start in self.means:
             root = torch.from_numpy(features[:, start : start + self._HEAD])
+            root = root.to(self.net._fc.weight.device)
             with torch.inference_mode():
-                views.append(self.net._fc(root.sign() * root.square()).softmax(1))
+                views.append(self.net._fc(root.sign() * root.square()).softmax(1).cpu())
         return torch.stack(views, dim=1).numpy()
 
     def pool(self, x: torch.Tensor, run: Callable[..., Any] | None = None) -> list[torch.Tensor]:
