@@ -80,20 +80,24 @@ def _compare(options: argparse.Namespace) -> None:
                 console.say(f"round {turn + 1}: {role}, {shots} exemplars")
                 found[f"{role} {shots}"].append(_child(options, role, shots))
     lines = [
-        "| way | exemplars | captions | captions/s | of the bare engine | prefix cache |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| way | exemplars | captions | captions/s | of the bare engine | second half, captions/s "
+        "| of the bare engine | prefix cache |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for shots in _shots(options):
         bare = median(one["rate"] for one in found[f"bare {shots}"])
+        settled = median(one["steady"] for one in found[f"bare {shots}"])
         for name, way in _NAMES.items():
             role, _, reading = name.partition(" ")
             runs = found[f"{role} {shots}"]
             rates = [one["rate_reading" if reading else "rate"] for one in runs]
             rate = median(rates)
             each = ", ".join(f"{one:.1f}" for one in rates)
+            steady = median(one["steady_reading" if reading else "steady"] for one in runs)
             lines.append(
                 f"| {way} | {shots} | {runs[0]['captions']:,} | {rate:.1f} ({each}) "
-                f"| {rate / bare:.3f} | {runs[0]['hits']:.1%} |"
+                f"| {rate / bare:.3f} | {steady:.1f} | {steady / settled:.3f} "
+                f"| {runs[0]['hits']:.1%} |"
             )
     command = (
         f"python benchmarks/generate.py --photos {options.photos.name} --limit {options.limit}"
@@ -173,15 +177,39 @@ def _write_bank(bank: Path, options: argparse.Namespace) -> None:
 
 def _generate(options: argparse.Namespace, paths: Sequence[str]) -> dict[str, Any]:
     from curation.command import run_generate
+    from curation.corpus import Corpus
 
-    (result,) = run_generate(_config(options, paths), engine="vllm")
+    config = _config(options, paths)
+    (result,) = run_generate(config, engine="vllm")
     assert result.seconds is not None
     working = result.seconds.wall - result.seconds.loading
+    windows: list[tuple[float, int]] = []
+    with Corpus(config.corpus) as corpus:
+        stored = corpus.table("SELECT epoch(created_at) AS at FROM captions ORDER BY at")
+    for at in stored["at"].to_pylist():
+        # A window's captions are stored in one go.
+        together = bool(windows) and at - windows[-1][0] < 0.25
+        count = windows.pop()[1] if together else 0
+        windows.append((at, count + 1))
     return {
         "captions": result.counts.made,
         "rate": result.counts.made / working,
+        "steady": _steady(windows),
         "hits": result.cache_hits or 0.0,
     }
+
+
+def _steady(windows: Sequence[tuple[float, int]]) -> float:
+    """Captions a second in the second half of a run's windows, given when each ended.
+
+    In the first half the engine meets shapes of batches that it has not computed yet, and prepares
+    for them; a long run does that once.
+    """
+    half = len(windows) // 2
+    if half < 1:
+        return float("nan")
+    made = sum(count for _, count in windows[half:])
+    return made / (windows[-1][0] - windows[half - 1][0])
 
 
 def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> dict[str, Any]:
@@ -229,15 +257,17 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
 
     def ask(windows: Iterator[list[tuple[list[dict[str, Any]], Any]]]) -> dict[str, Any]:
         prompt = cached = answers = 0
-        began = time.monotonic()
+        began, ends = time.monotonic(), []
         for some in windows:
             messages, sampling = zip(*some, strict=True)
             outputs = llm.chat(list(messages), list(sampling), use_tqdm=False)
             answers += len(outputs)
             prompt += sum(len(one.prompt_token_ids or ()) for one in outputs)
             cached += sum(one.num_cached_tokens or 0 for one in outputs)
+            ends.append((time.monotonic(), len(outputs)))
         seconds = time.monotonic() - began
-        return {"captions": answers, "rate": answers / seconds, "hits": cached / prompt}
+        rate, hits = answers / seconds, cached / prompt
+        return {"captions": answers, "rate": rate, "steady": _steady(ends), "hits": hits}
 
     photos = max(1, -(-engine.window // plan.per_photo))
     size = photos * plan.per_photo
@@ -258,7 +288,7 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
     reading = ask(
         [pair for path in paths[at : at + photos] for pair in asked(path)] for at in starts
     )
-    return told | {"rate_reading": reading["rate"]}
+    return told | {"rate_reading": reading["rate"], "steady_reading": reading["steady"]}
 
 
 def _message(turns: Any, photos: list[Any], *, text_first: bool) -> list[dict[str, Any]]:

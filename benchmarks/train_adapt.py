@@ -6,8 +6,8 @@ Both learn UniQA's adapter from the same labels: the same start, order of batche
 and step size. One reads each photo's features once, from fixed crops, and the prompts' once. The
 other does as the method is described (arXiv 2406.01069, section 3.4): at every step a new random
 crop of 224 pixels of each photo goes through the image tower and every level prompt through the
-text tower. Photos are decoded beforehand for both. Tested on groups that neither learned from; writes a
-section of RESULTS.md.
+text tower. Photos are decoded beforehand for both. Tested on groups that neither learned from;
+writes a section of RESULTS.md.
 """
 
 from __future__ import annotations
