@@ -256,18 +256,20 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
         return pairs
 
     def ask(windows: Iterator[list[tuple[list[dict[str, Any]], Any]]]) -> dict[str, Any]:
-        prompt = cached = answers = 0
-        began, ends = time.monotonic(), []
+        prompt = cached = 0
+        began = time.monotonic()
+        ends: list[tuple[float, int]] = []
         for some in windows:
             messages, sampling = zip(*some, strict=True)
             outputs = llm.chat(list(messages), list(sampling), use_tqdm=False)
-            answers += len(outputs)
             prompt += sum(len(one.prompt_token_ids or ()) for one in outputs)
             cached += sum(one.num_cached_tokens or 0 for one in outputs)
             ends.append((time.monotonic(), len(outputs)))
-        seconds = time.monotonic() - began
-        rate, hits = answers / seconds, cached / prompt
-        return {"captions": answers, "rate": rate, "steady": _steady(ends), "hits": hits}
+        answers = sum(count for _, count in ends)
+        rate = answers / (ends[-1][0] - began)
+        return {
+            "captions": answers, "rate": rate, "steady": _steady(ends), "hits": cached / prompt
+        }  # fmt: skip
 
     photos = max(1, -(-engine.window // plan.per_photo))
     size = photos * plan.per_photo

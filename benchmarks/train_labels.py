@@ -7,7 +7,8 @@ ratings (`generate --no-guided`), once through a policy, once through `everythin
 by group, five times; each time the compact model is pre-trained on the training photos' captions
 alone: the curated ones, as many uncurated ones drawn at random per photo, and the curated ones
 handed to other photos. Heads learn on draws of the training photos' ratings and are tested on
-the others. Nothing is chosen on the test. Writes a section of RESULTS.md.
+the others. Nothing is chosen on the test. Writes a section of RESULTS.md. `--tries` compares
+variants of `fused` instead, each with one thing left out or done otherwise.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from training.config import AdaptConfig, PretrainConfig
 from training.data import Manifest, Rated, read_manifest, read_rated
 from training.encoders import Lite0Tower
 from training.features import default_cache, photo_features
-from training.fused import fit_fused
+from training.fused import Recipe, fit_fused
 from training.metrics import srcc
 from training.recipes import recipes_for
 from training.ridge import fit_ridge
@@ -67,9 +68,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--group-column", default="")
     parser.add_argument("--images-root", type=Path)
-    parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--cache", type=Path, default=default_cache())
-    parser.add_argument("--title", default="")
+    parser.add_argument("--tries", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rated = read_rated(options.ratings, task=options.task, images_root=options.images_root)
@@ -85,19 +85,24 @@ def main() -> None:
     for seed in range(options.splits):
         trial = Trial(rated, seed, options.cache)
         arms: dict[str, Views] = {}
-        for arm in options.arms.split(","):
+        for arm in ["curated"] if options.tries else ARMS:
             manifest = arrange(arm, curated, everything, trial, seed)
             captions.append(sum(map(len, manifest.captions)))
             arms[arm] = trial.views(manifest, seed)
         for number, (budget, rows) in enumerate(trial.draws(budgets, options.draws)):
             # Choosing among methods costs as much as all of them five times over.
             choosing = number % max(options.draws, 1) < AUTO_DRAWS or budget == "all"
-            for row, scores in trial.methods(arms, rows, options.task, choosing):
+            told = (
+                trial.tries(arms["curated"], rows, options.task)
+                if options.tries
+                else trial.methods(arms, rows, options.task, choosing)
+            )
+            for row, scores in told:
                 found.setdefault(row, {}).setdefault(budget, []).append(srcc(scores, trial.truth))
         print(f"split {seed + 1} of {options.splits} done", file=sys.stderr, flush=True)
     body = tell(found, options.splits, options.draws, captions)
     print(body)
-    title = options.title or f"Few labels: {options.ratings.parent.name}"
+    title = f"Few labels{', tries' if options.tries else ''}: {options.ratings.parent.name}"
     write_section(title, body, f"python benchmarks/train_labels.py {' '.join(sys.argv[1:])}")
 
 
@@ -170,6 +175,44 @@ class Trial:
             if choosing and arm == "curated":
                 method = choose(here, y, groups, config).method
                 yield ("auto", arm), predict(fit_head(method, here, y, groups, config), there)
+
+    def tries(self, views: Views, rows: list[int], task: str) -> Iterator[tuple[Row, Scores]]:
+        """`fused` with one thing left out or done otherwise."""
+        here, there = views.take(rows), views.take(self.test)
+        y, groups = self.scores[rows], [self.groups[row] for row in rows]
+        recipes = recipes_for(task, views.families)
+        every = here.ranges
+        largest = max(recipes, key=lambda recipe: sum(share for _, share in recipe.weights))
+        variants: dict[str, tuple[dict[str, tuple[int, int]], list[Recipe]]] = {
+            "as it is": (every, recipes),
+            "without class names": (_without(every, "names"), recipes),
+            "without embedding": (_without(every, "embedding"), recipes),
+            "without cue values": (_without(every, "cues"), recipes),
+            "without any text": (_without(every, "names", "embedding", "cues"), recipes),
+            "linear recipes only": (every, [replace(r, curved=False) for r in recipes]),
+            "RBF recipes only": (every, [replace(r, curved=True) for r in recipes]),
+            "the recipe with most text only": (every, [largest]),
+            "the other task's recipes": (
+                every,
+                recipes_for("quality" if task == "aesthetic" else "aesthetic", views.families),
+            ),
+        }
+        for name, (ranges, used) in variants.items():
+            yield (
+                (name, "curated"),
+                fit_fused(here.together, y, groups, ranges, used).predict(there.together),
+            )
+        whole = fit_fused(here.together, y, groups, every, recipes)
+        best = max(whole.terms, key=lambda term: term.share).recipe
+        alone = fit_fused(here.together, y, groups, every, [best])
+        yield (
+            ("the best recipe by left-out error, no average", "curated"),
+            alone.predict(there.together),
+        )
+
+
+def _without(ranges: dict[str, tuple[int, int]], *names: str) -> dict[str, tuple[int, int]]:
+    return {name: ends for name, ends in ranges.items() if name not in names}
 
 
 def arrange(arm: str, curated: Manifest, everything: Manifest, trial: Trial, seed: int) -> Manifest:
