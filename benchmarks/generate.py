@@ -272,11 +272,10 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
         }  # fmt: skip
 
     photos = max(1, -(-engine.window // plan.per_photo))
-    size = photos * plan.per_photo
     every, starts = [asked(path) for path in paths], range(0, len(paths), photos)
     if naive:
         flat = [pairs[number] for number in range(plan.per_photo) for pairs in every]
-        return ask(flat[first : first + size] for first in range(0, len(flat), size))
+        return ask(_cut(flat, photos * plan.per_photo))
 
     def afresh() -> None:
         # A first answer pays for what `generate` pays while it loads.
@@ -291,6 +290,10 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
         [pair for path in paths[at : at + photos] for pair in asked(path)] for at in starts
     )
     return told | {"rate_reading": reading["rate"], "steady_reading": reading["steady"]}
+
+
+def _cut(pairs: list[Any], size: int) -> Iterator[list[Any]]:
+    return (pairs[first : first + size] for first in range(0, len(pairs), size))
 
 
 def _message(turns: Any, photos: list[Any], *, text_first: bool) -> list[dict[str, Any]]:
