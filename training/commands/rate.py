@@ -56,7 +56,13 @@ def learn_tower(
         torch.use_deterministic_algorithms(True, warn_only=True)
     start = still(_start(before, labelled.scores))
     learner = low_rank_copy(model, config.rank_used, config.seed)
-    line = CueLine(start, before.prompts, before.scale, learner.device)
+    line = CueLine(
+        start,
+        before.prompts,
+        before.scale,
+        learner.device,
+        mean=float(labelled.scores.mean()),
+    )
     pixels = PixelCache(cache, int(RunConfig().pixel_cache_gib * 2**30))
     with progress() as bar:
         job = bar.add_task("learning lora", total=None, note=f"{len(labelled.ids)} labels")

@@ -65,23 +65,34 @@ class Labelled:
 
 
 class CueLine:
-    """The learnable part after the tower: (n, d) unit-length embeddings → scores."""
+    """The learnable part after the tower: (n, d) unit-length embeddings → scores.
+
+    The line turns about the labels' mean, so that its gain may learn without moving the level.
+    """
 
     def __init__(
-        self, start: CueAdapter, prompts: torch.Tensor, scale: torch.Tensor, device: torch.device
+        self,
+        start: CueAdapter,
+        prompts: torch.Tensor,
+        scale: torch.Tensor,
+        device: torch.device,
+        *,
+        mean: float,
     ) -> None:
         fixed = {name: tensor.detach().to(device) for name, tensor in vars(start).items()}
         self.values = fixed["values"].clone().requires_grad_()
         self.rows = fixed["rows"].clone().requires_grad_()
-        self.gain_offset = fixed["line"][:2].clone().requires_grad_()
+        self.gain = fixed["line"][0].clone().requires_grad_()
+        self.level = torch.tensor(mean, device=device, requires_grad=True)
+        self._centre = (mean - fixed["line"][1]) / fixed["line"][0].exp()
         self._fixed = CueAdapter(**fixed)
         # Scores of photos in other sizes must not lean on a length that the tower may change.
-        self._lean = torch.zeros(1, device=device)
+        self._lean = torch.zeros((), device=device)
         self._prompts, self._scale = prompts.to(device), scale.detach().to(device)
 
     def parameters(self) -> list[torch.Tensor]:
         """What learns."""
-        return [self.values, self.rows, self.gain_offset]
+        return [self.values, self.rows, self.gain, self.level]
 
     def __call__(self, embeddings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(n,) scores and (n, 5) level shares."""
@@ -93,7 +104,8 @@ class CueLine:
         return CueAdapter(**{n: t.detach().cpu().clone() for n, t in vars(live).items()})
 
     def _live(self) -> CueAdapter:
-        line = torch.cat([self.gain_offset, self._lean])
+        offset = self.level - self.gain.exp() * self._centre
+        line = torch.stack([self.gain, offset, self._lean])
         return replace(self._fixed, values=self.values, rows=self.rows, line=line)
 
 
