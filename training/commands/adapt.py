@@ -84,7 +84,7 @@ def adapt(
     ]
     labels = _joined(parts)
     known = sum(key in model.trained_on for key in labels.ids)
-    if known and "tower" in model.provenance:
+    if known and "tower" in model.provenance and config.method != "lora":
         warn(
             f"the image tower has learned from ratings, perhaps of some of these {known} photos: "
             "folds, and intervals made of them, are too good"
@@ -134,9 +134,10 @@ def adapt(
         "versions": versions(),
         "pretraining": model.provenance.get("pretraining", model.provenance),
     }
-    told = provenance["config"] if method == "lora" else model.provenance.get("tower")
-    if told:
-        provenance["tower"] = told
+    if method == "lora":
+        provenance["tower"] = {"lora_rank": config.rank_used, "labels": len(targets)}
+    elif "tower" in model.provenance:
+        provenance["tower"] = model.provenance["tower"]
     seen = model.trained_on | set(labels.ids)
     return replace(model, head=head, seen=seen, provenance=provenance), head
 

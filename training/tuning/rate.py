@@ -86,7 +86,7 @@ class CueLine:
         self.level = torch.tensor(mean, device=device, requires_grad=True)
         self._centre = (mean - fixed["line"][1]) / fixed["line"][0].exp()
         self._fixed = CueAdapter(**fixed)
-        # Scores of photos in other sizes must not lean on a length that the tower may change.
+        # An embedding's length is no cue here: the tower that learns may change it.
         self._lean = torch.zeros((), device=device)
         self._prompts, self._scale = prompts.to(device), scale.detach().to(device)
 
@@ -139,7 +139,6 @@ def learn_ratings(
     Raises:
         InputError: the loss is no number, or no photo of a batch can be read any more.
     """
-
     side: Learner = learner
 
     def prepare(pixels: Pixels, row: int, step: int) -> Any:
