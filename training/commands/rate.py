@@ -92,11 +92,11 @@ def learn_tower(
         model, _features(model, labelled.paths, labelled.ids, cache), labelled.task, cache
     )
     rmse = {"start": _rmse(start, before, labelled), "learned": _rmse(learned, after, labelled)}
-    say(
-        f"the labels' own error went from {rmse['start']:.4f} to {rmse['learned']:.4f} (RMSE): "
-        "what it learned, not how good it is on others",
-        "dim",
-    )
+    went = f"the labels' own error went from {rmse['start']:.4f} to {rmse['learned']:.4f} (RMSE)"
+    if rmse["learned"] < rmse["start"]:
+        say(f"{went}: what it learned, not how good it is on others", "dim")
+    else:
+        warn(f"{went}: nothing was learned; try another --lr, more --epochs, or another --method")
     return LearnedTower(model, learned, after, rmse)
 
 

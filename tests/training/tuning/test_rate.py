@@ -215,6 +215,14 @@ def test_a_loss_that_runs_away_is_said(clip, rated, cache):
     assert told.value.remedy == "Lower --lr"
 
 
+def test_a_tower_that_learned_nothing_is_said(clip, rated, cache, capsys):
+    views, labelled = labelled_of(clip, rated, cache)
+    config = AdaptConfig(method="lora", epochs=1, lr=0.5)
+    tower = learn_tower(clip, views, labelled, config, cache)
+    assert tower.rmse["learned"] >= tower.rmse["start"]
+    assert "nothing was learned; try another --lr" in capsys.readouterr().err
+
+
 def test_mistakes_are_one_line(uniqa_train, model_dir, tiny, tmp_path, monkeypatch):
     words = ("adapt", model_dir, "--ratings", tiny / "tiny.parquet", "--out", tmp_path / "x")
     for more, says in (
