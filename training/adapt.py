@@ -62,6 +62,8 @@ def fit_head(
         return fit_cue_adapter(
             views.embeddings, scores, folds, views.prompts, views.scale, seed=config.seed
         )[0]
+    if method != "adapter":
+        raise ValueError(f"'{method}' is not learned on features")
     everything = [list(range(len(scores)))]
     return fit_adapters(views.embeddings, scores, everything, views.prompts, views.scale, config)[0]
 

@@ -41,10 +41,17 @@ def adapt(
     ] = None,
     labels: Annotated[int, typer.Option("--labels", help="Ratings to draw; 0: all.")] = 0,
     method: Annotated[
-        str, typer.Option("--method", help="auto, ridge, adapter, cues or fused.")
+        str, typer.Option("--method", help="auto, ridge, adapter, cues, fused or lora.")
     ] = "auto",
-    epochs: Annotated[int, typer.Option("--epochs", help="Of the adapter.")] = 30,
-    lr: Annotated[float, typer.Option("--lr", help="Of the adapter.")] = 2e-4,
+    epochs: Annotated[
+        int, typer.Option("--epochs", help="Of adapter (30) and lora (10); 0: these.")
+    ] = 0,
+    lr: Annotated[
+        float, typer.Option("--lr", help="Of adapter (2e-4) and lora (1e-3); 0: these.")
+    ] = 0.0,
+    lora_rank: Annotated[
+        int, typer.Option("--lora-rank", help="Of lora's low-rank matrices; 0: 4.")
+    ] = 0,
     scale: ScaleOption = "",
     task: TaskOption = "",
     image_column: ImageColumn = "",
@@ -61,7 +68,9 @@ def adapt(
     from training.intervals import CONFIDENCE, residuals_of, why_none
     from training.model import load_model, new_directory, save_model
 
-    config = AdaptConfig(method=method, labels=labels, epochs=epochs, lr=lr, seed=seed)
+    config = AdaptConfig(
+        method=method, labels=labels, epochs=epochs, lr=lr, seed=seed, lora_rank=lora_rank
+    )
     new_directory(out, overwrite=overwrite)
     rated = rated_table(ratings, image_column, score_column, images_root, scale, task)
     others = _others(also or [], also_scale or [], rated.task)
@@ -70,7 +79,7 @@ def adapt(
     model, head = work.adapt(load_model(directory), rated, config, cache or default_cache(), others)
     save_model(model, out)
     say(f"adapted to {head.facts['labels']} ratings by {head.method}; model in {out}")
-    none = why_none(residuals_of(head.facts), CONFIDENCE)
+    none = why_none(residuals_of(head.facts), CONFIDENCE, head.method)
     if none:
         say(f"{none}; `score` will leave low and high empty", "dim")
     if as_json:

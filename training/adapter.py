@@ -118,12 +118,12 @@ def _fit_together(
         torch.stack([tensor] * len(subsets)).requires_grad_()
         for tensor in vars(start(unit.shape[1], config.seed)).values()
     )
-    optimizer = torch.optim.Adam([first, second, values], lr=config.lr)
+    optimizer = torch.optim.Adam([first, second, values], lr=config.lr_used)
     rows = torch.tensor(subsets)
-    steps = config.epochs * math.ceil(rows.shape[1] / config.batch_size)
+    steps = config.epochs_used * math.ceil(rows.shape[1] / config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     rng = torch.Generator().manual_seed(config.seed)
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, config.epochs_used + 1):
         order = torch.randperm(rows.shape[1], generator=rng)
         for batch in order.split(config.batch_size):
             chosen = rows[:, batch]

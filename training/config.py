@@ -10,8 +10,8 @@ from pathlib import Path
 
 from uniqa.errors import UsageError, nearest
 
-METHODS = ("auto", "ridge", "adapter", "cues", "fused")
-"""What `adapt` may learn; `auto` chooses among the others inside the labels."""
+METHODS = ("auto", "ridge", "adapter", "cues", "fused", "lora")
+"""What `adapt` may learn; `auto` chooses among the others but `lora` inside the labels."""
 
 PROTOCOLS = ("selection-free", "best-on-test")
 """What `evaluate` may keep: nothing chosen on the test, or also the epoch that is best there."""
@@ -182,23 +182,45 @@ class AdaptConfig:
     """One of `METHODS`."""
     labels: int = 0
     """How many ratings may be used, drawn by seed; 0: all."""
-    epochs: int = 30
-    """The adapter's passes over the ratings."""
-    lr: float = 2e-4
-    """The adapter's Adam step size (UniQA)."""
+    epochs: int = 0
+    """Passes over the ratings of `adapter` and `lora`; 0: the default of `epochs_used`."""
+    lr: float = 0.0
+    """Adam's step size of `adapter` and `lora`; 0: the default of `lr_used`."""
     batch_size: int = 8
-    """The adapter's batch (UniQA)."""
+    """Photos per step of `adapter` (UniQA) and `lora`."""
     seed: int = 0
-    """Seed of the draw, of folds and of the adapter's start."""
+    """Seed of the draw, of folds and of what starts at random."""
+    lora_rank: int = 0
+    """Rank of the low-rank matrices of `lora`; 0: 4."""
 
     def __post_init__(self) -> None:
         """Check every bound."""
         if self.method not in METHODS:
             raise UsageError(f"no --method '{self.method}'", nearest(self.method, METHODS))
         _need(self.labels == 0 or self.labels >= 2, f"--labels is {self.labels}; use 2 or more")
-        _need(self.epochs >= 1, f"--epochs is {self.epochs}; it must be 1 or more")
-        _need(self.lr > 0, f"--lr is {self.lr}; it must be above 0")
+        _need(self.epochs >= 0, f"--epochs is {self.epochs}; it must be 0 or more")
+        _need(self.lr >= 0, f"--lr is {self.lr}; it must be 0 or more")
         _need(self.batch_size >= 1, f"--batch-size is {self.batch_size}; it must be 1 or more")
+        _need(self.lora_rank >= 0, f"--lora-rank is {self.lora_rank}; it must be 1 or more")
+        if self.lora_rank and self.method != "lora":
+            raise UsageError(
+                f"--lora-rank says nothing to --method {self.method}", "Add --method lora"
+            )
+
+    @property
+    def epochs_used(self) -> int:
+        """`epochs`, or 10 for `lora`, 30 for the adapter."""
+        return self.epochs or (10 if self.method == "lora" else 30)
+
+    @property
+    def lr_used(self) -> float:
+        """`lr`, or 1e-3 for `lora`, 2e-4 for the adapter (UniQA)."""
+        return self.lr or (1e-3 if self.method == "lora" else 2e-4)
+
+    @property
+    def rank_used(self) -> int:
+        """`lora_rank`, or 4."""
+        return self.lora_rank or 4
 
 
 @dataclass(frozen=True, slots=True)

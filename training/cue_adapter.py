@@ -41,7 +41,7 @@ PAIRS = 1000
 _LR = 1e-3
 _DECAY = 1e-2
 _HIDDEN = 64
-_SOFT, _FIDELITY = 0.05, 0.2
+SOFT, FIDELITY = 0.05, 0.2
 """Weights of the soft-level and fidelity losses beside the squared error."""
 
 Scores = NDArray[np.float64]
@@ -201,7 +201,7 @@ def _learn(
         squared = ((predicted - truth).square() / spread**2 * shares).sum()
         soft = (soft_level_loss(levels, targets) * shares).sum()
         ordered = (fidelity_loss(predicted, truth, pairs, spread) * both).sum()
-        loss = squared + _SOFT * soft + _FIDELITY * ordered
+        loss = squared + SOFT * soft + FIDELITY * ordered
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -19,7 +19,16 @@ from training.ridge import Ridge
 
 Learned = Ridge | Adapter | CueAdapter | Fused
 
-_KINDS = {"ridge": Ridge, "adapter": Adapter, "cues": CueAdapter, "fused": Fused}
+_KINDS = {
+    "ridge": Ridge,
+    "adapter": Adapter,
+    "cues": CueAdapter,
+    "fused": Fused,
+    "lora": CueAdapter,
+}
+
+KNOWN = tuple(_KINDS)
+"""Methods whose heads can be read."""
 
 
 def pack(learned: Learned) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

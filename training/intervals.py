@@ -109,10 +109,12 @@ def needed(confidence: float) -> int:
     return math.ceil(confidence / (1 - confidence) - 1e-9)
 
 
-def why_none(residuals: Residuals | None, confidence: float) -> str:
+def why_none(residuals: Residuals | None, confidence: float, method: str = "") -> str:
     """One line on why there is no interval at a confidence; empty where there is one."""
     if residuals is not None and residuals.half_width(confidence) is not None:
         return ""
+    if residuals is None and method == "lora":
+        return f"no {confidence:.0%} intervals: the tower would have to learn once for each fold"
     has = "no folds of the labels" if residuals is None else f"{residuals.groups} groups of labels"
     return f"no {confidence:.0%} intervals: they need {needed(confidence)} groups, there are {has}"
 

@@ -63,14 +63,14 @@ class Scorer:
         confidence: float = CONFIDENCE,
         keep_features: bool = True,
     ) -> None:
-        from training.adapt import LEARNED
         from training.cues import cue_names
         from training.features import default_cache
+        from training.heads import KNOWN
         from training.intervals import residuals_of, why_none
 
         if not 0 < confidence < 1:
             raise UsageError(f"a confidence of {confidence} is none", "Give one like 0.9")
-        if model.head and model.head.method not in LEARNED:
+        if model.head and model.head.method not in KNOWN:
             raise InputError(
                 f"the model's head is of the method '{model.head.method}'",
                 "Install the version that made it, or adapt again",
@@ -82,7 +82,7 @@ class Scorer:
         self.confidence = confidence
         residuals = residuals_of(model.head.facts) if model.head else None
         self.half_width = residuals.half_width(confidence) if residuals else None
-        self.no_interval = why_none(residuals, confidence) if model.head else (
+        self.no_interval = why_none(residuals, confidence, model.head.method) if model.head else (
             "no intervals: a zero-shot score has no ratings to tell its errors by"
         )  # fmt: skip
         self._keep = keep_features

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.adapt import FEW, facts_of, learn
+from training.adapt import FEW, Choice, facts_of, learn
 from training.commands.photos import check_differ, one_per_photo, rated_features
+from training.commands.rate import learn_tower
 from training.config import AdaptConfig
 from training.cues import cue_names
 from training.data import Rated, draw
 from training.explain import typical_of
 from training.folds import out_of_fold
+from training.heads import Learned
 from training.intervals import Residuals
 from training.model import Head, Model, versions
 from training.scales import Line, align_scales
+from training.tuning.lora import need_peft
+from training.tuning.rate import Labelled
 from training.views import Scores, Views, views_of
 from uniqa.console import progress, say, warn
 from uniqa.errors import InputError
@@ -33,6 +38,7 @@ class _Labels:
     groups: list[str]
     datasets: list[str]
     ids: list[str]
+    images: list[Path]
 
     def own(self) -> NDArray[np.intp]:
         """Rows of the first table."""
@@ -46,7 +52,7 @@ def adapt(
     cache: Path,
     others: Sequence[Rated] = (),
 ) -> tuple[Model, Head]:
-    """The same model with a head learned from ratings.
+    """The same model with a head learned from ratings; by `lora` its image tower learns too.
 
     Rows of split `train` are used where the table has splits, all rows otherwise.
 
@@ -60,7 +66,10 @@ def adapt(
 
     Raises:
         InputError: no usable labels, or all the same; two tables of one name.
+        UsageError: a package that the method needs is missing.
     """
+    if config.method == "lora":
+        need_peft("--method lora")
     task = rated.task or model.task
     tables = [rated, *others]
     names = [
@@ -74,18 +83,36 @@ def adapt(
         for number, (table, name) in enumerate(zip(tables, names, strict=True))
     ]
     labels = _joined(parts)
+    known = sum(key in model.trained_on for key in labels.ids)
+    if known and "tower" in model.provenance and config.method != "lora":
+        warn(
+            f"the image tower has learned from ratings, perhaps of some of these {known} photos: "
+            "folds, and intervals made of them, are too good"
+        )
     targets, lines = labels.scores, dict[str, Line]()
     if others:
         targets, lines = _one_scale(labels, config)
-    with progress() as bar:
-        note = f"{len(targets)} labels"
-        bar.add_task(f"learning {config.method}", total=None, note=note)
-        method, learned, choice = learn(labels.views, targets, labels.groups, config)
-        bar.add_task(f"{method} on folds, for intervals", total=None, note=note)
-        apart = out_of_fold(method, labels.views, targets, labels.groups, config)
+    apart: Scores | None = None
+    learned: Learned
+    more: dict[str, Any] = {}
+    if config.method == "lora":
+        labelled = Labelled(labels.images, labels.ids, targets, labels.datasets, task)
+        tower = learn_tower(model, labels.views, labelled, config, cache)
+        # What a tower has learned from is no test of it, nor are folds.
+        model = replace(tower.model, trained_on=model.trained_on | set(labels.ids))
+        method, learned, choice = "lora", tower.line, Choice("lora", "as asked", {})
+        labels = replace(labels, views=tower.views)
+        more = {"label_rmse": tower.rmse}
+    else:
+        with progress() as bar:
+            note = f"{len(targets)} labels"
+            bar.add_task(f"learning {config.method}", total=None, note=note)
+            method, learned, choice = learn(labels.views, targets, labels.groups, config)
+            bar.add_task(f"{method} on folds, for intervals", total=None, note=note)
+            apart = out_of_fold(method, labels.views, targets, labels.groups, config)
     if config.method == "auto":
         say(f"auto picked {method}: {choice.why}")
-    facts = facts_of(choice, len(targets), task)
+    facts = facts_of(choice, len(targets), task) | more
     facts["typical"] = typical_of(labels.views.cues, cue_names(task), apart)
     if apart is not None:
         own = labels.own()
@@ -100,13 +127,17 @@ def adapt(
     provenance = {
         "command": "adapt",
         "ratings": [table.path.name for table in tables],
-        "config": asdict(config),
+        "config": asdict(config) | {"epochs": config.epochs_used, "lr": config.lr_used},
         "labels": len(targets),
         "method": method,
         "why": choice.why,
         "versions": versions(),
         "pretraining": model.provenance.get("pretraining", model.provenance),
     }
+    if method == "lora":
+        provenance["tower"] = {"lora_rank": config.rank_used, "labels": len(targets)}
+    elif "tower" in model.provenance:
+        provenance["tower"] = model.provenance["tower"]
     seen = model.trained_on | set(labels.ids)
     return replace(model, head=head, seen=seen, provenance=provenance), head
 
@@ -139,14 +170,18 @@ def _labels_of(
         )
     ids = [found.ids[good[at]] for at in drawn]
     features = found.values[[int(found.rows[good[at]]) for at in drawn]]
-    views = views_of(model, features, task, cache, ids)
-    return _Labels(views, labels.scores, labels.groups, [name] * len(drawn), ids)
+    # What a tower is to learn must not start from another one's embeddings.
+    apart = ids if config.method != "lora" else []
+    views = views_of(model, features, task, cache, apart)
+    datasets = [name] * len(drawn)
+    return _Labels(views, labels.scores, labels.groups, datasets, ids, labels.images)
 
 
 def _joined(parts: Sequence[_Labels]) -> _Labels:
     """All tables' labels; a photo rated in several is learned from in the first alone."""
     views = parts[0].views.beside(*(part.views for part in parts[1:]))
     ids = [key for part in parts for key in part.ids]
+    images = [path for part in parts for path in part.images]
     first = {key: row for row, key in reversed(list(enumerate(ids)))}
     rows = sorted(first.values())
     if len(rows) < len(ids):
@@ -165,6 +200,7 @@ def _joined(parts: Sequence[_Labels]) -> _Labels:
         [groups[row] for row in rows],
         [datasets[row] for row in rows],
         [ids[row] for row in rows],
+        [images[row] for row in rows],
     )
 
 

@@ -141,6 +141,11 @@ class HuggingFaceLearner(nn.Module):
         image, text = ([m for n in one if (m := getattr(self.model, n, None))] for one in names)
         return image, text
 
+    @property
+    def shared(self) -> Towers:
+        """The model with its processors, as it is now."""
+        return self._towers
+
     def lora_parts(self) -> tuple[nn.Module, nn.Module]:
         """Where low-rank matrices may go: photos' and captions' tower."""
         return self.model.vision_model, self.model.text_model

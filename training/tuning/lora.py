@@ -20,14 +20,14 @@ LAYERS = (
 """Ends of the names of layers that get low-rank matrices."""
 
 
-def need_peft() -> None:
-    """Refuse in one line where peft is missing.
+def need_peft(option: str = "--lora") -> None:
+    """Refuse in one line where peft, which `option` needs, is missing.
 
     Raises:
         UsageError: it is not installed.
     """
     if importlib.util.find_spec("peft") is None:
-        raise UsageError("--lora needs the package peft", "Run: pip install 'uniqa[lora]'")
+        raise UsageError(f"{option} needs the package peft", "Run: pip install 'uniqa[lora]'")
 
 
 def add_lora(tower: nn.Module, rank: int, *, seed: int) -> None:
