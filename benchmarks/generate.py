@@ -185,8 +185,8 @@ def _generate(options: argparse.Namespace, paths: Sequence[str]) -> dict[str, An
     working = result.seconds.wall - result.seconds.loading
     windows: list[tuple[float, int]] = []
     with Corpus(config.corpus) as corpus:
-        stored = corpus.table("SELECT epoch(created_at) AS at FROM captions ORDER BY at")
-    for at in stored["at"].to_pylist():
+        stored = corpus.table("SELECT epoch(created_at) AS moment FROM captions ORDER BY 1")
+    for at in stored["moment"].to_pylist():
         # A window's captions are stored in one go.
         together = bool(windows) and at - windows[-1][0] < 0.25
         count = windows.pop()[1] if together else 0

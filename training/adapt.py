@@ -1,8 +1,8 @@
 """Heads learned from a few ratings, and the choice among them inside those ratings.
 
 `ridge` on the image tower's features, `adapter` as UniQA has it, `cues` from the zero-shot score
-on, `fused` on all that is known of a photo; `auto` takes the one with the smallest error on folds
-of the labels that no group straddles. Must not know test photos exist.
+on, `fused` on all that is known of a photo; `auto` takes `fused` unless folds of the labels, which
+no group straddles, clearly speak for another. Must not know test photos exist.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from training.views import Views
 
 LEARNED = ("ridge", "adapter", "cues", "fused")
 """From the simplest to the one that knows most; ties go to the simpler."""
+
+STANDARD = "fused"
+"""What `auto` takes unless the labels clearly speak against it."""
 
 FEW = 10
 """Below this many labels folds tell nothing; `auto` is ridge."""
@@ -81,7 +84,12 @@ def predict(head: Learned, views: Views) -> Scores:
 
 
 def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptConfig) -> Choice:
-    """The method with the smallest error on folds; ties go to the simpler one.
+    """`fused`, unless folds of the labels tell clearly that another method misses them by less.
+
+    Fifty labels cannot tell methods apart that are nearly as good, and following their noise costs
+    more than it brings. So the method that knows most and averages is kept, unless another's
+    squared error is smaller by more than one standard error of the difference, photos of one group
+    counted together (the rule of one standard error; Breiman et al., CART, 1984).
 
     Raises:
         InputError: fewer than two photos, or all rated the same.
@@ -96,7 +104,7 @@ def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptCon
     if any(np.ptp(scores[rows]) == 0 for rows in learn):
         return Choice("ridge", "too few different ratings to compare on folds", {})
     adapters = fit_adapters(views.embeddings, scores, learn, views.prompts, views.scale, config)
-    squared = dict.fromkeys(LEARNED, 0.0)
+    squared = {method: np.zeros(len(scores)) for method in LEARNED}
     for fold, rows, adapter in zip(folds, learn, adapters, strict=True):
         there = views.take(fold)
         here, known = views.take(rows), [groups[r] for r in rows]
@@ -107,12 +115,26 @@ def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptCon
                 if method == "adapter"
                 else fit_head(method, here, scores[rows], known, config)
             )
-            error = predict(head, there) - scores[fold]
-            squared[method] += float((error**2).sum())
-    errors = {method: float(np.sqrt(squared[method] / len(scores))) for method in LEARNED}
-    best = min(LEARNED, key=lambda method: (round(errors[method], 6), LEARNED.index(method)))
+            squared[method][fold] = (predict(head, there) - scores[fold]) ** 2
+    errors = {method: float(np.sqrt(each.mean())) for method, each in squared.items()}
     told = ", ".join(f"{method} {errors[method]:.4f}" for method in LEARNED)
-    return Choice(best, f"smallest error on {len(folds)} folds of the labels (RMSE {told})", errors)
+    clear = [m for m in LEARNED if _clearly_less(squared[m], squared[STANDARD], groups)]
+    best = min([STANDARD, *clear], key=lambda method: errors[method])
+    if best != STANDARD:
+        why = f"misses folds of the labels by clearly less than {STANDARD}"
+    elif min(errors.values()) == errors[STANDARD]:
+        why = f"smallest error on {len(folds)} folds of the labels"
+    else:
+        why = f"no method misses {len(folds)} folds of the labels by clearly less"
+    return Choice(best, f"{why} (RMSE {told})", errors)
+
+
+def _clearly_less(ours: Scores, theirs: Scores, groups: Sequence[str]) -> bool:
+    """Whether squared errors (n,) are smaller by more than one standard error over groups."""
+    codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+    gained = np.bincount(codes, weights=theirs - ours)
+    doubt = float(np.sqrt(len(gained)) * gained.std(ddof=1)) if len(gained) > 1 else np.inf
+    return float(gained.sum()) > doubt
 
 
 def learn(
