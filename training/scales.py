@@ -24,6 +24,12 @@ ROUNDS = 4
 FEWEST = 10
 """A dataset with fewer labels keeps its scale: a line through a handful of photos is noise."""
 
+WEAKEST = 0.3
+"""With a lower correlation of shared scores and ratings, on either side, a dataset keeps its scale.
+
+What is shared then says nothing of how good photos look, and its line would be noise.
+"""
+
 _STEEPEST = 4.0
 _FLATTEST = 0.25
 
@@ -76,7 +82,9 @@ def align_scales(
         slopes = {name: _slope(told[rows[name]], scores[rows[name]]) for name in names}
         a_r, b_r = slopes[reference]
         for name in names[1:]:
-            if rows[name].sum() < FEWEST or rows[reference].sum() < FEWEST:
+            pair = (rows[name], rows[reference])
+            if any(not _tells(told[part], scores[part]) for part in pair):
+                lines[name] = IDENTITY
                 continue
             a_d, b_d = slopes[name]
             gain = float(np.clip(a_d / a_r, _FLATTEST, _STEEPEST))
@@ -85,6 +93,13 @@ def align_scales(
         for name in names[1:]:
             targets[rows[name]] = lines[name].shared(scores[rows[name]])
     return targets, lines
+
+
+def _tells(x: Scores, y: Scores) -> bool:
+    """Whether x says enough of y for a line between them."""
+    if len(x) < FEWEST or min(x.std(), y.std()) < 1e-9:
+        return False
+    return float(np.corrcoef(x, y)[0, 1]) >= WEAKEST
 
 
 def _slope(x: Scores, y: Scores) -> tuple[float, float]:

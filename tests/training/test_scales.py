@@ -63,6 +63,14 @@ def test_a_handful_of_photos_moves_no_scale(rng):
     assert np.array_equal(targets, scores)
 
 
+def test_a_rule_that_tells_nothing_moves_no_scale(rng):
+    _, _, scores, names = world(rng)
+    noise = rng.normal(size=(400, 5))
+    targets, lines = align_scales(scores, names, leave_out(noise))
+    assert lines["b"] == IDENTITY
+    assert np.array_equal(targets, scores)
+
+
 def test_one_dataset_is_left_alone(rng):
     x, _, scores, _ = world(rng)
     targets, lines = align_scales(scores, ["only"] * 400, leave_out(x))

@@ -21,7 +21,7 @@ from training.folds import out_of_fold
 from training.heads import Learned
 from training.intervals import Residuals
 from training.model import Head, Model, versions
-from training.scales import Line, align_scales
+from training.scales import IDENTITY, Line, align_scales
 from training.tuning.lora import need_peft
 from training.tuning.rate import Labelled
 from training.views import Scores, Views, views_of
@@ -213,6 +213,12 @@ def _one_scale(labels: _Labels, config: AdaptConfig) -> tuple[Scores, dict[str, 
 
     targets, lines = align_scales(labels.scores, labels.datasets, apart)
     for name, line in list(lines.items())[1:]:
+        if line == IDENTITY:
+            warn(
+                f"{name}: too few labels, or too little in common with {labels.datasets[0]}, to "
+                "tell its scale: taken as it is"
+            )
+            continue
         say(
             f"{name}: {labels.datasets.count(name)} labels, its score = {line.gain:.2f} × shared "
             f"{line.offset:+.2f}"
