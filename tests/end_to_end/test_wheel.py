@@ -30,6 +30,7 @@ def test_the_wheel_carries_prompts_policies_and_types(wheel: Path) -> None:
     assert "curation/data/policies/balanced.yaml" in names
     report = {"page.html", "macros.html", "style.css", "script.js"}
     assert {f"curation/data/report/{name}" for name in report} <= names
+    assert {"training/names/imagenet.txt", "training/names/LICENSE.txt"} <= names
     assert {"uniqa/py.typed", "curation/py.typed", "training/py.typed"} <= names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
