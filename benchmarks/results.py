@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,15 @@ def machine() -> str:
     memory = psutil.virtual_memory().total / 2**30
     what = ", ".join(f"{name} {number}" for name, number in versions().items())
     return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU used; {what}"
+
+
+def told_arguments() -> str:
+    """What the script was called with; of a path its last two parts, whatever lies before."""
+    told = []
+    for word in sys.argv[1:]:
+        path = Path(word)
+        told.append(str(Path(*path.parts[-2:])) if path.is_absolute() else word)
+    return " ".join(told)
 
 
 def write_section(title: str, body: str, command: str) -> None:

@@ -30,7 +30,7 @@ from torch.nn.functional import normalize
 
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.results import write_section
+from benchmarks.results import told_arguments, write_section
 from training.adapter import Adapter, fit_adapters, start
 from training.config import AdaptConfig
 from training.cues import LEVEL_VALUES, cue_prompts, cue_scores
@@ -105,7 +105,7 @@ def main() -> None:
     write_section(
         f"Adapting on stored features: {options.ratings.resolve().parent.name}",
         body,
-        f"python benchmarks/train_adapt.py {' '.join(sys.argv[1:])}",
+        f"python benchmarks/train_adapt.py {told_arguments()}",
     )
 
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.results import write_section
+from benchmarks.results import told_arguments, write_section
 from training.adapt import choose, fit_head, predict
 from training.commands import pretrain
 from training.config import AdaptConfig, PretrainConfig
@@ -103,7 +103,7 @@ def main() -> None:
     body = tell(found, options.splits, options.draws, captions)
     print(body)
     title = f"Few labels{', tries' if options.tries else ''}: {options.ratings.parent.name}"
-    write_section(title, body, f"python benchmarks/train_labels.py {' '.join(sys.argv[1:])}")
+    write_section(title, body, f"python benchmarks/train_labels.py {told_arguments()}")
 
 
 class Trial:
