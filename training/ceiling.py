@@ -141,7 +141,10 @@ def half_means(votes: Votes, photos: int, splits: int, seed: int) -> list[tuple[
 
 def spearman_brown(r: Any) -> Any:
     """Agreement of half panels → of whole ones: 2r / (1 + r)."""
-    return 2 * r / (1 + r)
+    r = np.asarray(r, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Halves in exactly opposite order agree on nothing that a formula could mend.
+        return np.where(r > -1, 2 * r / (1 + r), np.nan)[()]
 
 
 def intraclass(votes: Votes) -> tuple[float, str]:

@@ -202,6 +202,10 @@ class AdaptConfig:
         _need(self.lr >= 0, f"--lr is {self.lr}; it must be 0 or more")
         _need(self.batch_size >= 1, f"--batch-size is {self.batch_size}; it must be 1 or more")
         _need(self.lora_rank >= 0, f"--lora-rank is {self.lora_rank}; it must be 1 or more")
+        if (self.epochs or self.lr) and self.method in ("ridge", "cues", "fused"):
+            raise UsageError(
+                f"--epochs and --lr say nothing to --method {self.method}", "Leave them out"
+            )
         if self.lora_rank and self.method != "lora":
             raise UsageError(
                 f"--lora-rank says nothing to --method {self.method}", "Add --method lora"

@@ -129,11 +129,20 @@ def fit_fused(
     shares /= shares.sum()
     used = [k for k in range(len(known)) if shares[k] > 1e-3]
     total = shares[used].sum()
-    across = {block: _product(sides[block], sides[block][rows].T) for block in blocks}
+    marks = {block: sides[block][rows] for block in blocks}
+    inner = {block: _product(marks[block], marks[block].T) for block in blocks}
+    inners = [_similarity(inner, known[k], widths[k]) for k in used]
+    sums = [_Sums.none(len(rows)) for _ in used]
+    exact = len(rows) == len(x)
+    if not exact:
+        for start in range(0, len(x), 1024):
+            part = slice(start, start + 1024)
+            across = {block: _product(sides[block][part], marks[block].T) for block in blocks}
+            for k, found in zip(used, sums, strict=True):
+                found.add(_similarity(across, known[k], widths[k]), scores[part] - scores.mean())
     terms = []
-    for k in used:
-        kernel = _similarity(across, known[k], widths[k])
-        dual, bias = _solve(kernel, rows, scores, alphas[k])
+    for k, inner_k, found in zip(used, inners, sums, strict=True):
+        dual, bias = _solve(inner_k, None if exact else found, scores, alphas[k])
         error = float(np.sqrt(errors[k]))
         share = float(shares[k] / total)
         terms.append(Term(known[k], widths[k], dual, bias, alphas[k], error, share))
@@ -199,29 +208,55 @@ def _similarity(cosines: Mapping[str, Matrix], recipe: Recipe, width: float) -> 
     return kernel
 
 
-def _solve(
-    kernel: Matrix, rows: NDArray[np.intp], scores: Matrix, alpha: float
-) -> tuple[Matrix, float]:
+@dataclass
+class _Sums:
+    """What the normal equations need of a kernel (n, m): never the kernel itself."""
+
+    photos: int
+    level: Matrix
+    """(m,) sum of its rows."""
+    square: Matrix
+    """(m, m) KᵀK."""
+    toward: Matrix
+    """(m,) Kᵀ(y − ȳ)."""
+
+    @classmethod
+    def none(cls, m: int) -> _Sums:
+        """Of no photo yet."""
+        return cls(0, np.zeros(m), np.zeros((m, m)), np.zeros(m))
+
+    def add(self, kernel: Matrix, away: Matrix) -> None:
+        """Some more photos: (k, m) and (k,) scores around the mean of all."""
+        self.photos += len(kernel)
+        self.level += kernel.sum(0)
+        self.square += kernel.T @ kernel
+        self.toward += kernel.T @ away
+
+
+def _solve(inner: Matrix, sums: _Sums | None, scores: Matrix, alpha: float) -> tuple[Matrix, float]:
     """Dual coefficients and bias of ridge in the kernel's space, the bias unpunished.
 
-    `kernel` is (n, m) against the landmarks `rows`. With all photos as landmarks it is kernel
-    ridge on the centred kernel, else its subset-of-regressors form (Rasmussen & Williams,
-    Gaussian Processes for Machine Learning, 8.3.1).
+    `inner` is (m, m) among the landmarks. Without `sums` all photos are landmarks: kernel ridge on
+    the centred kernel, else its subset-of-regressors form (Rasmussen & Williams, Gaussian Processes
+    for Machine Learning, 8.3.1).
     """
-    n, m = kernel.shape
-    inner = kernel[rows]
+    m = len(inner)
     level = inner.mean(0)
     centred = inner - level[None, :] - level[:, None] + inner.mean()
     penalty = alpha * max(float(np.trace(centred)) / m, 1e-12)
-    away = scores - scores.mean()
-    if m == n:
-        dual = np.linalg.solve(centred + penalty * np.eye(n), away)
+    if sums is None:
+        dual = _solved(centred + penalty * np.eye(m), scores - scores.mean())
         return dual, float(scores.mean() - level @ dual)
-    across = kernel - kernel.mean(0)
+    mean = sums.level / sums.photos
+    square = sums.square - sums.photos * np.outer(mean, mean)
     jitter = 1e-8 * float(np.trace(inner)) / m
-    system = across.T @ across + penalty * (inner + jitter * np.eye(m))
-    dual = np.linalg.solve(system, across.T @ away)
-    return dual, float(scores.mean() - kernel.mean(0) @ dual)
+    dual = _solved(square + penalty * (inner + jitter * np.eye(m)), sums.toward)
+    return dual, float(scores.mean() - mean @ dual)
+
+
+def _solved(system: Matrix, right: Matrix) -> Matrix:
+    found: Matrix = np.linalg.solve(system, right).astype(np.float64)
+    return found
 
 
 def _some(n: int, limit: int, seed: int) -> NDArray[np.intp]:

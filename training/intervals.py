@@ -71,7 +71,7 @@ class Residuals:
             "groups": self.groups,
         }
         if self.groups < len(self.values):
-            facts["weights"] = [round(float(w), 6) for w in self.weights]
+            facts["weights"] = [float(w) for w in self.weights]
         return facts
 
     @classmethod

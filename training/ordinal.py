@@ -103,10 +103,18 @@ def pairs_within(datasets: list[int], limit: int, seed: int) -> torch.Tensor:
     import torch
 
     codes = torch.tensor(datasets)
-    first, second = torch.triu_indices(len(codes), len(codes), 1)
+    rng = torch.Generator().manual_seed(seed)
+    n = len(codes)
+    if n * (n - 1) // 2 > 200 * limit:
+        # Drawn instead of listed: memory must not grow with the square of the labels.
+        drawn = torch.randint(0, n, (8 * limit, 2), generator=rng)
+        drawn = drawn[(drawn[:, 0] < drawn[:, 1]) & (codes[drawn[:, 0]] == codes[drawn[:, 1]])]
+        told: torch.Tensor = drawn[:limit].unique(dim=0)
+        return told
+    first, second = torch.triu_indices(n, n, 1)
     same = codes[first] == codes[second]
     pairs = torch.stack([first[same], second[same]], dim=1)
     if len(pairs) > limit:
-        order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(pairs), generator=rng)
         pairs = pairs[order[:limit].sort().values]
     return pairs

@@ -292,6 +292,12 @@ def fit_projections(
     with torch.no_grad():
         x = model.standardise(train.images)
         basis: torch.Tensor = torch.linalg.svd(x.double(), full_matrices=False)[2].float()
+        start = model.image.weight
+        outside = start - (start @ basis.T) @ basis
+    if outside.norm() > 1e-3 * start.norm():
+        # Towers that share a space start from more than these few photos know: it must stay.
+        return _fit(model, train, val, config, tell)
+    with torch.no_grad():
         small = Projections(len(basis), model.text.in_features, model.text.out_features)
         shared = {n: v for n, v in model.state_dict().items() if not n.startswith("image")}
         if model.logit_bias is not None:

@@ -79,3 +79,12 @@ def test_pairs_are_drawn_by_seed():
     assert torch.equal(some, pairs_within([0] * 50, 100, 3))
     assert not torch.equal(some, pairs_within([0] * 50, 100, 4))
     assert len(set(map(tuple, some.tolist()))) == 100
+
+
+def test_pairs_of_many_labels_are_drawn_without_listing_them_all():
+    datasets = [k % 2 for k in range(3000)]
+    pairs = pairs_within(datasets, 500, 1)
+    assert 450 <= len(pairs) <= 500
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    assert ((pairs[:, 0] - pairs[:, 1]) % 2 == 0).all()
+    assert torch.equal(pairs, pairs_within(datasets, 500, 1))

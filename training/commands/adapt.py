@@ -83,12 +83,7 @@ def adapt(
         for number, (table, name) in enumerate(zip(tables, names, strict=True))
     ]
     labels = _joined(parts)
-    known = sum(key in model.trained_on for key in labels.ids)
-    if known and "tower" in model.provenance and config.method != "lora":
-        warn(
-            f"the image tower has learned from ratings, perhaps of some of these {known} photos: "
-            "folds, and intervals made of them, are too good"
-        )
+    _warn_of_seen(model, labels, config)
     targets, lines = labels.scores, dict[str, Line]()
     if others:
         targets, lines = _one_scale(labels, config)
@@ -140,6 +135,21 @@ def adapt(
         provenance["tower"] = model.provenance["tower"]
     seen = model.trained_on | set(labels.ids)
     return replace(model, head=head, seen=seen, provenance=provenance), head
+
+
+def _warn_of_seen(model: Model, labels: _Labels, config: AdaptConfig) -> None:
+    """Say so where folds would trust what the model has seen of these very photos."""
+    known = sum(key in model.trained_on for key in labels.ids)
+    if known and "tower" in model.provenance and config.method != "lora":
+        warn(
+            f"the image tower has learned from ratings, perhaps of some of these {known} photos: "
+            "folds, and intervals made of them, are too good"
+        )
+    elif known and not model.crossfit and config.method not in ("ridge", "lora"):
+        warn(
+            f"pre-training saw captions of {known} of these photos, and kept no embeddings by "
+            "models that did not: what was learned from them may be trusted too much"
+        )
 
 
 def _labels_of(

@@ -73,7 +73,12 @@ def evaluate(
             "these numbers are too good"
         )
     lent = sum(ids[row] in model.trained_on for row in pool)
-    if lent:
+    if lent and "tower" in model.provenance:
+        warn(
+            f"the image tower has learned from ratings, perhaps of some of the {lent} photos to "
+            "learn from that it has seen: every method here knows more than the labels counted"
+        )
+    elif lent:
         say(
             f"captions of {lent} of the {len(pool)} photos to learn from were in pre-training: if "
             "ratings guided them, zero-shot, fused and adapter know more than the labels counted "

@@ -107,10 +107,12 @@ def tune(
         try:
             records = loop.run()
         except Interrupted as stop:
-            say(
-                f"stopped after step {stop.step} of {loop.plan.steps}; the checkpoint is in "
-                f"{run.out}: the same command goes on from there"
-            )
+            how = "the same command" + (" without --overwrite" if run.overwrite else "")
+            if world.first:
+                say(
+                    f"stopped after step {stop.step} of {loop.plan.steps}; the checkpoint is in "
+                    f"{run.out}: {how} goes on from there"
+                )
             raise KeyboardInterrupt from None
         finish(learner, lora=bool(config.lora))
     image, text, projections = learner.towers()

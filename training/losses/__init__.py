@@ -1,6 +1,7 @@
 """Contrastive losses, one small module each; none knows models, photos or captions.
 
-`Objective` chooses among them for a batch; the others are plain functions of logits and targets.
+`Objective` is what training uses: any of them, in shares of a batch. The plain functions are the
+formulas as papers write them; tests hold `Objective` against them.
 """
 
 from training.losses.contrastive import clip_loss

@@ -140,7 +140,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> Non
             if name in by_name:
                 # Moments need their parameter's memory format: fused steps go by position.
                 optimizer.state[parameter] = {
-                    kind: value.clone()
+                    # Fused steps want their count on the parameter's device too.
+                    kind: value.to(parameter.device, copy=True)
                     if value.shape != parameter.shape
                     else torch.empty_like(parameter).copy_(value)
                     for kind, value in by_name[name].items()
