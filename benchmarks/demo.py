@@ -197,13 +197,19 @@ def _evaluation(evaluation: dict[str, Any]) -> None:
                 "method": method,
                 every: _with_interval(metrics["srcc"]),
                 **{
-                    f"{budget} labels": f"{values[method]['srcc']:.3f} ± {values[method]['sd']:.3f}"
+                    f"{budget} labels": _with_spread(values[method])
                     for budget, values in budgets.items()
                 },
             }
             for method, metrics in evaluation["all_labels"].items()
         ],
     )
+
+
+def _with_spread(values: dict[str, Any]) -> str:
+    """A single draw, of all the labels there are, has no spread."""
+    spread = "" if values["sd"] is None else f" ± {values['sd']:.3f}"
+    return f"{values['srcc']:.3f}{spread}"
 
 
 def _with_interval(estimate: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ def groups(count, size=1):
 def test_a_small_but_steady_gain_is_clear_and_a_lucky_one_is_not(rng):
     theirs = rng.random(60)
     assert adapt._clearly_less(theirs - 0.01, theirs, groups(60))
-    lucky = theirs.copy()
+    lucky = theirs + 0.002
     lucky[0] -= 0.6
     assert not adapt._clearly_less(lucky, theirs, groups(60))
     assert not adapt._clearly_less(theirs + 0.01, theirs, groups(60))

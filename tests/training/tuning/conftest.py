@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from tests.training.conftest import manifest_rows, write_manifest
 from tests.training.tiny_models import make_clip, make_siglip
@@ -36,3 +37,12 @@ def dropping_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def siglip_dir(tmp_path_factory):
     return make_siglip(tmp_path_factory.mktemp("siglip"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums are split by threads: the same bits want the same number everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
