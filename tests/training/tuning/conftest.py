@@ -39,7 +39,7 @@ def siglip_dir(tmp_path_factory):
     return make_siglip(tmp_path_factory.mktemp("siglip"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Sums are split by threads: the same bits want the same number everywhere."""
     before = torch.get_num_threads()
