@@ -214,7 +214,9 @@ def _with_spread(values: dict[str, Any]) -> str:
 
 def _with_interval(estimate: dict[str, Any]) -> str:
     low, high = estimate["interval"]
-    return f"{estimate['value']:.3f} [{low:.3f}, {high:.3f}]"
+    # Photos of a single scene allow no interval.
+    ends = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return f"{estimate['value']:.3f}{ends}"
 
 
 def _best_and_worst(demo: Demo, scores: Path) -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_demo_goes_from_photos_to_scores(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "demo.py"), str(folder), "--scenes", "6"],
+        [sys.executable, str(ROOT / "benchmarks" / "demo.py"), str(folder), "--scenes", "8"],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
@@ -52,6 +52,6 @@ def test_the_demo_goes_from_photos_to_scores(tmp_path: Path) -> None:
 
     with (folder / "scores.csv").open(encoding="utf-8", newline="") as file:
         scores = list(csv.DictReader(file))
-    assert len(scores) == len(rows) == 6 * 13
+    assert len(scores) == len(rows) == 8 * 13
     assert all(0 <= float(row["score"]) <= 1 and not row["error"] for row in scores)
     assert (folder / "best_and_worst.jpg").stat().st_size > 10_000
