@@ -119,7 +119,6 @@ def fit_cue_adapter(
     prompts: torch.Tensor,
     scale: torch.Tensor,
     *,
-    stds: Scores | None = None,
     seed: int = 0,
 ) -> tuple[CueAdapter, int, list[float]]:
     """Learn from all labels for as many steps as the folds say.
@@ -130,7 +129,6 @@ def fit_cue_adapter(
         folds: rows left out together; with fewer than two, nothing is learned but the line.
         prompts: (cues, 5, d), unit length.
         scale: the contrastive temperature's inverse.
-        stds: (n,) deviations of single votes, unified; NaN or None where unknown.
         seed: of the start and of the pairs.
 
     Returns:
@@ -148,7 +146,6 @@ def fit_cue_adapter(
             counted,
             prompts,
             scale.detach(),
-            torch.from_numpy(stds).float() if stds is not None else torch.full((n,), torch.nan),
             seed,
         )
 
@@ -159,7 +156,6 @@ def _learn(
     counted: torch.Tensor,
     prompts: torch.Tensor,
     scale: torch.Tensor,
-    stds: torch.Tensor,
     seed: int,
 ) -> tuple[CueAdapter, int, list[float]]:
     """All replicas side by side; `counted` (replicas, n) is 1 where a replica may look."""
@@ -170,7 +166,8 @@ def _learn(
         for name in ("first", "second", "values", "rows", "line")
     }
     live = replace(adapters, **learned)
-    targets = soft_levels(level_scale(truth.clamp(0, 1)), level_scale(stds) - 1)
+    # How far votes spread is not among the labels: half a level each.
+    targets = soft_levels(level_scale(truth.clamp(0, 1)), torch.full_like(truth, torch.nan))
     pairs = pairs_within([0] * len(truth), PAIRS, seed)
     both = counted[:, pairs[:, 0]] * counted[:, pairs[:, 1]]
     both = both / both.sum(1, keepdim=True).clamp_min(1)

@@ -233,3 +233,26 @@ def test_two_datasets_are_learned_from_on_one_scale(uniqa_train, model_dir, tiny
     )  # fmt: skip
     assert code == 2
     assert "2 --also-scale for 1 --also" in err
+
+
+def test_tables_of_one_name_are_told_apart_by_their_folders(uniqa_train, model_dir, tiny, tmp_path):
+    rows = read_manifest(tiny / "tiny.parquet")
+    for name, part in (("ours", slice(0, 12)), ("theirs", slice(12, 24))):
+        (tmp_path / name).mkdir()
+        lines = [
+            f"{path},{score:.3f}"
+            for path, score in zip(rows.images[part], rows.scores[part], strict=True)
+        ]
+        (tmp_path / name / "ratings.csv").write_text("\n".join(["image,mos", *lines]))
+    ours, theirs = (tmp_path / name / "ratings.csv" for name in ("ours", "theirs"))
+    words = ("adapt", model_dir, "--ratings", ours, "--scale", "0:1", "--method", "ridge", "--json")
+    code, out, err = uniqa_train(
+        *words, "--also", theirs, "--also-scale", "0:1", "--out", tmp_path / "head"
+    )
+    assert code == 0, err
+    assert set(json.loads(out)["datasets"]) == {"ours/ratings", "theirs/ratings"}
+    code, _, err = uniqa_train(
+        *words, "--also", ours, "--also-scale", "0:1", "--out", tmp_path / "none"
+    )
+    assert code == 3
+    assert "two tables are called ours/ratings" in err

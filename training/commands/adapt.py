@@ -72,12 +72,7 @@ def adapt(
         need_peft("--method lora")
     task = rated.task or model.task
     tables = [rated, *others]
-    names = [
-        table.path.stem if table.path.stem != "scores" else table.path.parent.name or "scores"
-        for table in tables
-    ]
-    if len(set(names)) < len(names):
-        raise InputError(f"two tables are called {names[-1]}", "Rename one of the files")
+    names = _names_of(tables)
     parts = [
         _labels_of(model, table, name, task, config.labels if not number else 0, config, cache)
         for number, (table, name) in enumerate(zip(tables, names, strict=True))
@@ -135,6 +130,18 @@ def adapt(
         provenance["tower"] = model.provenance["tower"]
     seen = model.trained_on | set(labels.ids)
     return replace(model, head=head, seen=seen, provenance=provenance), head
+
+
+def _names_of(tables: Sequence[Rated]) -> list[str]:
+    """What each table is called in the head's facts and in lines to people."""
+    names = [table.path.stem for table in tables]
+    if len(set(names)) < len(names):
+        # Tables are often called alike and told apart by their folders.
+        names = [f"{table.path.resolve().parent.name}/{table.path.stem}" for table in tables]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two tables are called {twice}", "Rename one of the files")
+    return names
 
 
 def _warn_of_seen(model: Model, labels: _Labels, config: AdaptConfig) -> None:
