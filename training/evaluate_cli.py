@@ -18,6 +18,7 @@ from training.options import (
     SeedOption,
     TaskOption,
     rated_table,
+    refuse_idle,
 )
 from uniqa.console import print_json, print_table, say, warn
 
@@ -34,6 +35,7 @@ _LINE = {
 
 
 def evaluate(
+    context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Pre-trained model.")],
     ratings: RatingsOption,
     labels: Annotated[str, typer.Option("--labels", help="Budgets, like 50,100,200.")] = "",
@@ -85,6 +87,10 @@ def evaluate(
     from training.features import default_cache
     from training.model import load_model
 
+    if not labels:
+        refuse_idle(context, {"draws": ("--draws", "Name budgets by --labels")})
+    if votes is None:
+        refuse_idle(context, {"votes_columns": ("--votes-columns", "Name the table by --votes")})
     config = EvaluateConfig(
         labels=parse_labels(labels),
         draws=draws,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ridge import Matrix, check_scores, left_out_errors
+from training.ridge import Matrix, check_scores, left_out_errors, some_rows
 
 SHARPNESS = 30.0
 """A recipe with an r times larger left-out error weighs exp(−30 (r − 1)) of the best one."""
@@ -110,8 +110,8 @@ def fit_fused(
     known = _usable(recipes, ranges)
     x = features.astype(np.float32)
     mean = x.mean(0)
-    rows = _some(len(x), LANDMARKS, seed)
-    chosen = rows[_some(len(rows), CHOOSE_ON, seed)]
+    rows = some_rows(len(x), LANDMARKS, seed)
+    chosen = rows[some_rows(len(rows), CHOOSE_ON, seed)]
     blocks = sorted({block for recipe in known for block, _ in recipe.weights})
     sides = _directions(x, mean, dict(ranges), blocks)
     few = {block: _product(sides[block][chosen], sides[block][chosen].T) for block in blocks}
@@ -257,9 +257,3 @@ def _solve(inner: Matrix, sums: _Sums | None, scores: Matrix, alpha: float) -> t
 def _solved(system: Matrix, right: Matrix) -> Matrix:
     found: Matrix = np.linalg.solve(system, right).astype(np.float64)
     return found
-
-
-def _some(n: int, limit: int, seed: int) -> NDArray[np.intp]:
-    if n <= limit:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).permutation(n)[:limit])

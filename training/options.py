@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from uniqa.errors import UsageError
 
 if TYPE_CHECKING:
     from training.data import Rated
@@ -31,6 +34,22 @@ ImageColumn = Annotated[str, typer.Option("--image-column", help="Column with th
 ScoreColumn = Annotated[str, typer.Option("--score-column", help="Column with the scores.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same result.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a model in --out.")]
+
+
+def refuse_idle(context: typer.Context, idle: Mapping[str, tuple[str, str]]) -> None:
+    """Refuse options that a person gave and that would change nothing here.
+
+    Args:
+        context: of the command.
+        idle: parameter → the option as it is typed, and what would give it a meaning.
+
+    Raises:
+        UsageError: the first of them that was given.
+    """
+    for parameter, (option, remedy) in idle.items():
+        source = context.get_parameter_source(parameter)
+        if source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP"):
+            raise UsageError(f"{option} would change nothing here", remedy)
 
 
 def rated_table(

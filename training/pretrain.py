@@ -20,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
+from training.batching import batch_of, some_captions
 from training.config import PretrainConfig
 from training.data import Caption, Manifest, make_folds
 from training.encoders import Block, Features
-from training.losses import Batch, Objective, Side
+from training.losses import Batch, Objective
 from training.losses.sigmoid import START_BIAS
 from training.projections import BOUND, Projections
 from training.ridge import ALPHAS, left_out_errors
-from uniqa.levels import TASKS
 
 
 @dataclass(frozen=True)
@@ -69,31 +69,9 @@ class Pairs:
         )
 
     def batch(self, rows: Sequence[int], picks: Sequence[Sequence[int]], *, weigh: bool) -> Batch:
-        """What a loss must know of photos `rows` with captions `picks` of each.
-
-        A caption is comparable with photos rated for its own photo's task if it speaks of that.
-        """
-        rows = list(rows)
-        chosen = [(row, pick) for row, some in zip(rows, picks, strict=True) for pick in some]
-        owners = [row for row, _ in chosen]
-        own = [TASKS.index(self.tasks[row]) if self.tasks[row] else -1 for row in rows]
-        codes = [
-            TASKS.index(self.tasks[row])
-            if self.tasks[row] and self.caption_tasks[row][pick] == self.tasks[row]
-            else -1
-            for row, pick in chosen
-        ]
-        heavy = light = None
-        if weigh and self.loads is not None:
-            loads = self.loads
-            light = torch.tensor([float(loads[row][pick]) for row, pick in chosen])
-            heavy = torch.tensor(
-                [float(loads[row][list(some)].sum()) for row, some in zip(rows, picks, strict=True)]
-            )
-        return Batch(
-            Side(torch.tensor(rows), self.scores[rows], torch.tensor(own), heavy),
-            Side(torch.tensor(owners), self.scores[owners], torch.tensor(codes), light),
-        )
+        """What a loss must know of photos `rows` with captions `picks` of each."""
+        loads = self.loads if weigh else None
+        return batch_of(rows, picks, self.scores, self.tasks, self.caption_tasks, loads)
 
 
 @dataclass
@@ -141,18 +119,7 @@ def draw_several(
     count, by_weight = config.captions_per_photo, config.weigh == "draw"
     if count == 1 and by_weight:
         return [[pick] for pick in draw_captions(pairs, rows, rng)]
-    return [
-        sorted(
-            int(pick)
-            for pick in rng.choice(
-                len(pairs.owned[row]),
-                min(count, len(pairs.owned[row])),
-                replace=False,
-                p=pairs.weights[row] if by_weight else None,
-            )
-        )
-        for row in rows
-    ]
+    return [some_captions(pairs.weights[row], count, rng, by_weight=by_weight) for row in rows]
 
 
 def start_projections(pairs: Pairs, blocks: Sequence[Block], dim: int, seed: int) -> Projections:

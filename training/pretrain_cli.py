@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.options import CacheOption, OverwriteOption, SeedOption
+from training.options import CacheOption, OverwriteOption, SeedOption, refuse_idle
 from uniqa.console import print_json, say
+
+if TYPE_CHECKING:
+    from training.config import PretrainConfig
 
 
 def pretrain(
+    context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="Manifest from uniqa-curate filter.")],
     out: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     model: Annotated[
@@ -123,6 +127,7 @@ def pretrain(
         warmup=warmup,
         ema=ema,
     )
+    refuse_idle(context, _idle(config))
     run = RunConfig(
         out=out,
         resume=resume,
@@ -161,6 +166,20 @@ def pretrain(
     )
     if as_json:
         print_json({"out": str(out), "kept": _plain(kept), "provenance": trained.provenance})
+
+
+def _idle(config: PretrainConfig) -> dict[str, tuple[str, str]]:
+    idle = {}
+    if config.loss != "soft":
+        for name in ("beta", "sigma"):
+            idle[name] = (f"--{name}", "Add --loss soft, or leave it out")
+    if config.model != "compact":
+        idle["dim"] = ("--dim", f"{config.model} has a space of its own: leave it out")
+    if not config.tuned:
+        for name in ("checkpoint_every", "checkpoint_minutes", "workers", "pixel_cache"):
+            option = "--" + name.replace("_", "-")
+            idle[name] = (option, "It is for towers that learn: add --towers tuned")
+    return idle
 
 
 def first_process() -> bool:

@@ -70,7 +70,7 @@ def fit_ridge(
     mean, std = x.mean(0), x.std(0)
     std = np.where(std > 1e-6, std, np.inf)  # A constant feature says nothing.
     z = _standard(x, mean, std)
-    rows = _sample(len(z))
+    rows = some_rows(len(z), DUAL_LIMIT, 0)
     best: tuple[float, str, float] | None = None
     kernels = _BlockKernels(z[rows])
     for name, ranges in blocks.items():
@@ -191,7 +191,8 @@ def _members(groups: Sequence[str]) -> list[NDArray[np.intp]]:
     return [np.array(rows) for rows in found.values()]
 
 
-def _sample(n: int) -> NDArray[np.intp]:
-    if n <= DUAL_LIMIT:
+def some_rows(n: int, limit: int, seed: int) -> NDArray[np.intp]:
+    """At most `limit` of 0 … n−1, drawn by seed, ascending."""
+    if n <= limit:
         return np.arange(n)
-    return np.sort(np.random.default_rng(0).permutation(n)[:DUAL_LIMIT])
+    return np.sort(np.random.default_rng(seed).permutation(n)[:limit])

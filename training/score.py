@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.intervals import CONFIDENCE
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale, level_of
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 """Photos at a time: memory is bounded by it, however many there are."""
-
-CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +181,12 @@ class Scorer:
         """Read the prompts now, so that no later step has a display of its own."""
         from training.cues import cue_prompts
         from training.features import text_features
+        from training.names import read_names
 
         tasks = {self.task, self.model.head.task if self.model.head else self.task}
         for task in sorted(tasks):
             text_features(cue_prompts(task), self.model.text, self.cache, label="cue prompts")
+        read_names(self.model.image, self.model.text, self.cache)
 
     def _block(self, paths: list[Path], tick: Callable[[], None] | None) -> Iterator[Scored]:
         from training.adapt import predict

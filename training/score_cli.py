@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from training.options import CacheOption, RootOption
+from training.options import CacheOption, RootOption, refuse_idle
 from uniqa.console import MOST_LINES, print_table, progress, say, visible, warn
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _FEW = 10
 
 
 def score(
+    context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Model.")],
     images: Annotated[list[Path], typer.Argument(help="Photos, folders or tables.")],
     out: Annotated[
@@ -62,6 +63,9 @@ def score(
     from training.score import Scorer
     from training.score_table import ScoreTable
 
+    if not show or as_json:
+        wanted = "Captions stand in the table of --show K, without --json"
+        refuse_idle(context, {"manifest": ("--manifest", wanted)})
     if scale and scale != "rated":
         _ends(scale, None)
     paths = find_addresses(images, images_root)

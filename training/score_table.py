@@ -8,13 +8,14 @@ not know how scores are made.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
@@ -57,15 +58,7 @@ class ScoreTable:
         self.about = {**about, "columns": self.columns, "scale": scale.name}
         self.part = path.with_name(f".{path.name}.part")
         self.note = path.with_name(f".{path.name}.part.json")
-        # Names that are no UTF-8 come with their bytes spelled out, as everywhere.
-        self._file = self.part.open("a+", newline="", encoding="utf-8", errors="backslashreplace")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise UsageError(
-                f"another run is writing {path}", "Wait for it, or name another file by -o"
-            ) from error
+        self._file = self._held()
         self.done = 0
         self._out = csv.writer(self._file)
 
@@ -74,6 +67,25 @@ class ScoreTable:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    def _held(self) -> TextIO:
+        """The hidden part, opened and locked."""
+        while True:
+            # Names that are no UTF-8 come with their bytes spelled out, as everywhere.
+            file = self.part.open("a+", newline="", encoding="utf-8", errors="backslashreplace")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.close()
+                raise UsageError(
+                    f"another run is writing {self.path}",
+                    "Wait for it, or name another file by -o",
+                ) from error
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), self.part.stat()):
+                    return file
+            # Between opening and locking a run came to its end: this file is its result now.
+            file.close()
 
     def resume(self, images: Sequence[str]) -> int:
         """How many leading images are done already; a part of anything else is begun anew."""

@@ -6,7 +6,7 @@ by their names and the guess is said. Must not know what votes are for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,6 +43,16 @@ class Votes:
     def raters(self) -> int:
         """How many people voted."""
         return len(np.unique(self.rater))
+
+    def on(self, photos: Mapping[int, int]) -> Votes:
+        """The same votes, each on the photo that `photos` names in its photo's place.
+
+        Where that leaves a rater two votes on one photo, their mean counts; votes on photos that
+        are not named are left out.
+        """
+        kept = np.array([row in photos for row in self.photo.tolist()], dtype=bool)
+        photo = np.array([photos[row] for row in self.photo[kept].tolist()], dtype=np.int64)
+        return _single(photo, self.rater[kept], self.value[kept])
 
     def of(self, photos: Sequence[int]) -> Votes:
         """Votes on some photos only, which are numbered by their place in `photos`."""
@@ -94,12 +104,20 @@ def read_votes(path: Path, names: Sequence[str], columns: str = "") -> Votes:
 def _once(
     path: Path, photo: NDArray[np.int64], rater: NDArray[np.int64], value: NDArray[np.float64]
 ) -> Votes:
+    """One vote per rater and photo, said where there were several."""
+    single = _single(photo, rater, value)
+    again = len(photo) - len(single.photo)
+    if again:
+        warn(f"{again} votes of {path.name} are a rater's second on one photo: their mean counts")
+    return single
+
+
+def _single(
+    photo: NDArray[np.int64], rater: NDArray[np.int64], value: NDArray[np.float64]
+) -> Votes:
     """One vote per rater and photo: the mean of several."""
     frame = pd.DataFrame({"photo": photo, "rater": rater, "value": value})
     single = frame.groupby(["photo", "rater"], as_index=False, sort=True)["value"].mean()
-    again = len(frame) - len(single)
-    if again:
-        warn(f"{again} votes of {path.name} are a rater's second on one photo: their mean counts")
     return Votes(
         single["photo"].to_numpy(dtype=np.int64),
         single["rater"].to_numpy(dtype=np.int64),

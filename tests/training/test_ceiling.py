@@ -187,3 +187,11 @@ def test_votes_of_some_photos_are_numbered_anew():
     some = votes.of([2, 0])
     assert some.photo.tolist() == [1, 0, 0]
     assert some.value.tolist() == [0.0, 2.0, 3.0]
+
+
+def test_votes_on_copies_are_votes_on_the_photo():
+    votes = Votes(np.array([0, 1, 1, 2, 3]), np.array([0, 0, 1, 0, 1]), np.arange(5.0))
+    one = votes.on({0: 0, 1: 0, 2: 2})
+    assert one.photo.tolist() == [0, 0, 2]
+    assert one.rater.tolist() == [0, 1, 0]
+    assert one.value.tolist() == [0.5, 2.0, 3.0], "a rater's two votes on one photo are one"

@@ -1,4 +1,5 @@
 import csv
+import fcntl
 import json
 import math
 import subprocess
@@ -205,6 +206,27 @@ def test_two_runs_cannot_write_one_table(tmp_path):
         ScoreTable(tmp_path / "s.csv", [], Scale(0, 1), {})
     with ScoreTable(tmp_path / "s.csv", [], Scale(0, 1), {}) as table:
         assert table.resume([]) == 0
+
+
+def test_a_run_that_ends_meanwhile_keeps_its_table(tmp_path, monkeypatch):
+    """Opened before the other's last rename, locked after it: the file opened is its result."""
+    path = tmp_path / "s.csv"
+    first = ScoreTable(path, [], Scale(0, 1), {})
+    first.resume([])
+    lock = fcntl.flock
+
+    def late(file, how):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.finish()
+        first.__exit__()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with ScoreTable(path, [], Scale(0, 1), {}) as second:
+        second.resume([])
+        assert path.read_text().startswith("image,image_id,score")
+        assert second.part.exists()
+        assert not second.part.samefile(path)
 
 
 @pytest.mark.parametrize("name", ["s.txt", "s", "s.csv.gz"])

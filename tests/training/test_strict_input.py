@@ -298,3 +298,51 @@ def test_options_of_evaluate(uniqa_train, model_dir, tiny, tmp_path, words, code
     errors = [line for line in lines_of(err) if line.startswith("error")]
     assert len(errors) == 1
     assert says in errors[0]
+
+
+IDLE = [
+    (["--beta", 0.2], "--beta", "--loss soft"),
+    (["--sigma", 0.1, "--loss", "sigmoid"], "--sigma", "--loss soft"),
+    (["--workers", 3], "--workers", "--towers tuned"),
+    (["--pixel-cache", 1], "--pixel-cache", "--towers tuned"),
+    (["--checkpoint-every", 5], "--checkpoint-every", "--towers tuned"),
+    (["--checkpoint-minutes", 5], "--checkpoint-minutes", "--towers tuned"),
+    (["--dim", 64, "--model", "some/clip"], "--dim", "a space of its own"),
+]
+
+
+@pytest.mark.parametrize(("given", "option", "remedy"), IDLE)
+def test_what_pretrain_would_not_heed(uniqa_train, tiny, tmp_path, given, option, remedy):
+    out = tmp_path / "out"
+    refused(
+        uniqa_train("pretrain", tiny / "tiny.parquet", "--out", out, *given),
+        2, f"{option} would change nothing here", remedy,
+    )  # fmt: skip
+    assert not out.exists()
+
+
+def test_what_evaluate_and_score_would_not_heed(uniqa_train, model_dir, tiny, tmp_path):
+    manifest = tiny / "tiny.parquet"
+    evaluate = ["evaluate", model_dir, "--ratings", manifest]
+    refused(uniqa_train(*evaluate, "--draws", 3), 2, "--draws", "--labels")
+    refused(uniqa_train(*evaluate, "--votes-columns", "a,b,c"), 2, "--votes-columns", "--votes")
+    score = ["score", model_dir, tiny, "-o", tmp_path / "s.csv", "--manifest", manifest]
+    refused(uniqa_train(*score), 2, "--manifest", "--show")
+    refused(uniqa_train(*score, "--show", 2, "--json"), 2, "--manifest", "--show")
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_too_few_raters_are_refused_before_the_comparison(
+    uniqa_train, model_dir, tiny, tmp_path, monkeypatch
+):
+    def compare(*_):
+        raise AssertionError("nothing was to be compared")
+
+    monkeypatch.setattr("training.commands.evaluate.compare", compare)
+    votes = tmp_path / "votes.csv"
+    names = sorted(path.name for path in tiny.glob("camera*.png"))
+    votes.write_text(table([f"{name},ann,{k}" for k, name in enumerate(names)], "image,rater,vote"))
+    refused(
+        uniqa_train("evaluate", model_dir, "--ratings", tiny / "tiny.parquet", "--votes", votes),
+        3, "votes.csv has votes of 1 raters on 6 test photos", "Two or more",
+    )  # fmt: skip

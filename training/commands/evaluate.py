@@ -57,12 +57,18 @@ def evaluate(
     if extras.votes is not None:
         # Before the photos are looked at: a wrong table is said at once.
         votes = read_votes(extras.votes, rated.names, extras.votes_columns)
-    found, good = rated_features(model, rated, cache)
-    usable, good = one_per_photo(rated, found, good)
+    found, readable = rated_features(model, rated, cache)
+    usable, good = one_per_photo(rated, found, readable)
     pool, test = hold_back(usable, config.test_fraction, config.seed)
     check_differ(usable, pool, "to learn from")
     check_differ(usable, test, "to test on")
     ids = [found.ids[at] for at in good]
+    if votes is not None and extras.votes is not None:
+        # Votes may be on any copy of a photo.
+        first = dict(zip(ids, good, strict=True))
+        votes = votes.on({at: first[found.ids[at]] for at in readable})
+        votes = votes.of([good[row] for row in test])
+        _check_votes(votes, extras.votes)
     task_name = rated.task or model.task
     features = found.values[[int(found.rows[at]) for at in good]]
     views = views_of(model, features, task_name, cache, ids)
@@ -93,7 +99,7 @@ def evaluate(
             task, config, adapt_config, lambda what: bar.update(job, advance=1, note=what)
         )
     if votes is not None and extras.votes is not None:
-        _add_ceiling(report, task, config, votes.of([good[row] for row in test]), extras.votes)
+        _add_ceiling(report, task, config, votes, extras.votes)
     if mark is not None:
         judge_at(report, task.scores[test], mark)
     if extras.predictions is not None:
@@ -140,15 +146,19 @@ def _check_places(extras: Extras) -> None:
         extras.predictions.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _add_ceiling(
-    report: Report, task: Task, config: EvaluateConfig, votes: Votes, path: Path
-) -> None:
+def _check_votes(votes: Votes, path: Path) -> None:
     told = len(set(votes.photo.tolist()))
     if told < 2 or votes.raters < 2:
         raise InputError(
             f"{path} has votes of {votes.raters} raters on {told} test photos",
             "Two or more of each are needed for a human ceiling",
         )
+
+
+def _add_ceiling(
+    report: Report, task: Task, config: EvaluateConfig, votes: Votes, path: Path
+) -> None:
+    told = len(set(votes.photo.tolist()))
     if told < len(task.test):
         warn(
             f"{len(task.test) - told} of {len(task.test)} test photos have no votes in {path.name}"

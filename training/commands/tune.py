@@ -79,7 +79,7 @@ def tune(
         found = _found(run)
         learner, start = _learner(manifest, rows["train"], config, cache, world, found)
         examples = Examples.of(manifest, rows["train"])
-        pixels = PixelCache(cache, int(run.pixel_cache_gib * 2**30) // world.size)
+        pixels = PixelCache(cache, int(run.pixel_cache_gib * 2**30), (world.rank, world.size))
         validation = Validation(manifest, _few(manifest, rows["val"], config), config, pixels)
         loop = Loop(
             learner,

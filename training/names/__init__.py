@@ -25,6 +25,13 @@ def class_descriptions() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
+def read_names(image: ImageTower, text: TextTower, folder: Path) -> Features | None:
+    """(classes, q) embeddings of the classes' descriptions; None for a tower without classes."""
+    if not hasattr(image, "classify"):
+        return None
+    return text_features(class_descriptions(), text, folder, label="class names")
+
+
 def named_views(features: Features, image: ImageTower, text: TextTower, folder: Path) -> Features:
     """Photos among texts: per view of a photo the expected embedding of what is on it.
 
@@ -37,10 +44,10 @@ def named_views(features: Features, image: ImageTower, text: TextTower, folder: 
     Returns:
         (n, views · q), q being the text tower's length; (n, 0) without classes.
     """
+    meanings = read_names(image, text, folder)
     classify = getattr(image, "classify", None)
-    if classify is None:
+    if meanings is None or classify is None:
         return np.zeros((len(features), 0), dtype=np.float32)
-    meanings = text_features(class_descriptions(), text, folder, label="class names")
     shares = classify(features)
     expected: Features = (shares @ meanings).reshape(len(features), -1).astype(np.float32)
     return expected

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.batching import batch_of
 from training.data import Caption, Manifest
-from training.losses import Batch, Side
-from uniqa.levels import TASKS
+from training.losses import Batch
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class Examples:
     captions: list[list[Caption]]
     weights: list[NDArray[np.float64]]
     """Per photo its captions' weights, summing to 1."""
+    loads: list[NDArray[np.float64]]
+    """The same as the manifest has them."""
+    caption_tasks: list[list[str]]
+    """Per photo its captions' tasks."""
 
     def __len__(self) -> int:
         """How many photos."""
@@ -47,41 +51,15 @@ class Examples:
             torch.from_numpy(manifest.scores[list(rows)]).float(),
             [manifest.captions[row] for row in rows],
             [share / share.sum() for share in shares],
+            shares,
+            [[caption.task for caption in manifest.captions[row]] for row in rows],
         )
 
     def batch(self, rows: Sequence[int], picks: Sequence[Sequence[int]], weigh: bool) -> Batch:
         """What the loss must know of photos `rows` with captions `picks` of each.
 
-        A caption is comparable with photos rated for its own photo's task if it speaks of that.
         With `weigh`, captions count by the manifest's weights, and a photo by those of its
         captions together.
         """
-        owners = [row for row, some in zip(rows, picks, strict=True) for _ in some]
-        chosen = [
-            self.captions[row][p] for row, some in zip(rows, picks, strict=True) for p in some
-        ]
-        codes = [_code(self.tasks[row]) for row in rows]
-        caption_codes = [
-            _code(self.tasks[row]) if caption.task == self.tasks[row] else -1
-            for row, caption in zip(owners, chosen, strict=True)
-        ]
-        photo_weights = caption_weights = None
-        if weigh:
-            caption_weights = torch.tensor([caption.weight for caption in chosen])
-            photo_weights = torch.tensor(
-                [
-                    sum(self.captions[row][p].weight for p in some)
-                    for row, some in zip(rows, picks, strict=True)
-                ]
-            )
-        return Batch(
-            Side(torch.tensor(rows), self.scores[list(rows)], torch.tensor(codes), photo_weights),
-            Side(
-                torch.tensor(owners), self.scores[owners], torch.tensor(caption_codes),
-                caption_weights,
-            ),
-        )  # fmt: skip
-
-
-def _code(task: str) -> int:
-    return TASKS.index(task) if task else -1
+        loads = self.loads if weigh else None
+        return batch_of(rows, picks, self.scores, self.tasks, self.caption_tasks, loads)

@@ -127,6 +127,8 @@ class Loop:
         self.records: list[Record] = []
         self.done = 0
         self._epoch_losses: list[float] = []
+        self._told = 0
+        """How many broken photos all processes know of."""
         self._every, self._seconds = checkpoint_steps, checkpoint_seconds
         self._spares: tuple[int, Iterator[int]] = (-1, iter(()))
 
@@ -215,7 +217,12 @@ class Loop:
         loss = cached_backward(halves, lambda image, text: self._contrast(image, text, drawn))
         self.reader.forget(step)
         gradients = [p.grad for p in self.learning if p.grad is not None]
-        self.world.add_up([*gradients, loss])
+        known = len(self.reader.broken)
+        news = torch.tensor([float(known - self._told)], device=loss.device)
+        self.world.add_up([*gradients, loss, news])
+        if news:
+            self.reader.broken = self.world.union(self.reader.broken)
+        self._told = len(self.reader.broken)
         self._loss = float(loss)
 
     def _embed(self, embed: Callable[[Any], torch.Tensor], given: Any) -> torch.Tensor:
@@ -253,6 +260,11 @@ class Loop:
                 )
             chunk.rows = rows
             chunk.picks = [self._draw(row, step) for row in rows]
+        elif len(got) < len(chunk.rows):
+            raise InputError(
+                f"a photo vanished in the middle of step {step + 1}",
+                "The same command goes on from the last checkpoint without it",
+            )
         self._ask_ahead(step, chunks, drawn, k, second=not first)
         return self.learner.collate([got[row] for row in chunk.rows])
 
@@ -429,6 +441,7 @@ class Loop:
         restore_optimizer(self.optimizer, checkpoint.optimizer)
         where = {image_id: row for row, image_id in enumerate(self.examples.ids)}
         self.reader.broken = {where[one] for one in checkpoint.facts["broken"] if one in where}
+        self._told = len(self.reader.broken)
         self.records = list(checkpoint.facts["records"])
         self._epoch_losses = list(checkpoint.facts["epoch_losses"])
         self.done = checkpoint.step

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -29,11 +30,25 @@ KEEP_BYTES = 64 * 2**20
 
 
 class PixelCache:
-    """Decoded photos by id, lossless, at most `bound` bytes (0: none are kept)."""
+    """Decoded photos by id, lossless, at most `bound` bytes (0: none are kept).
 
-    def __init__(self, folder: Path, bound: int) -> None:
+    Several processes may share a folder: each adds to its share of the room, and what earlier runs
+    left makes way for those that were told the same `share` of old photos.
+    """
+
+    def __init__(self, folder: Path, bound: int, share: tuple[int, int] = (0, 1)) -> None:
+        """Open or make the folder.
+
+        Args:
+            folder: of the cache; photos lie in a folder below.
+            bound: bytes, for all processes together.
+            share: this process's number among how many.
+
+        Raises:
+            InputError: the folder cannot be made or read.
+        """
         self.folder = folder / f"pixels-{MAX_SIDE}"
-        self.bound = bound
+        number, of = share
         self._lock = Lock()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -48,9 +63,14 @@ class PixelCache:
                 f"the pixel cache {self.folder} cannot be used ({error.strerror})",
                 "Name another folder by --cache",
             ) from error
-        self._size = sum(stat.st_size for _, stat in found)
-        old = sorted((stat.st_mtime, stat.st_size, path) for path, stat in found)
-        self._old = {path: (when, size) for when, size, path in old}
+        self._room = (bound - sum(stat.st_size for _, stat in found)) // of
+        old = sorted(
+            (stat.st_mtime, stat.st_size, path)
+            for path, stat in found
+            # By name: processes may look at different moments, and must not share a photo.
+            if zlib.crc32(path.encode()) % of == number
+        )
+        self._old = {path: size for _, size, path in old}
 
     def get(self, image_id: str) -> Pixels | None:
         """The photo's pixels; none where they are not kept, or damaged."""
@@ -75,14 +95,14 @@ class PixelCache:
         """Keep a photo; false where there is no room."""
         need = pixels.nbytes + 128
         with self._lock:
-            while self._old and self._size + need > self.bound:
-                path, (_, size) = next(iter(self._old.items()))
+            while self._old and need > self._room:
+                path, size = next(iter(self._old.items()))
                 del self._old[path]
                 Path(path).unlink(missing_ok=True)
-                self._size -= size
-            if self._size + need > self.bound:
+                self._room += size
+            if need > self._room:
                 return False
-            self._size += need
+            self._room -= need
         handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -182,8 +202,9 @@ class Reader:
         return done
 
     def forget(self, step: int) -> None:
-        """Free what was kept for a step."""
+        """Free what was kept for a step, and what was asked for and not fetched."""
         self._kept = {key: value for key, value in self._kept.items() if key[0] != step}
+        self._asked = {key: value for key, value in self._asked.items() if key[0] > step}
         self._kept_bytes = 0
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from training.batching import some_captions
 from training.pretrain import batches
 from training.tuning.augment import stream
 
@@ -55,9 +56,5 @@ def draw_captions(
         seed, step: of the draw.
         key: the photo's id.
     """
-    many = len(weights)
-    if many <= count:
-        return list(range(many))
     rng = stream(seed, step, f"captions of {key}")
-    picks = rng.choice(many, count, replace=False, p=weights if by_weight else None)
-    return sorted(int(pick) for pick in picks)
+    return some_captions(weights, count, rng, by_weight=by_weight)

@@ -69,6 +69,14 @@ class World:
         dist.all_reduce(asked)
         return bool(asked > 0)
 
+    def union(self, numbers: set[int]) -> set[int]:
+        """What all processes' sets hold together."""
+        if self.size == 1:
+            return numbers
+        sets: list[set[int]] = [set() for _ in range(self.size)]
+        dist.all_gather_object(sets, numbers)
+        return set().union(*sets)
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.size > 1:

@@ -64,6 +64,34 @@ def test_the_cache_is_bounded_and_what_earlier_runs_left_goes_first(shots, tmp_p
     assert ids[0] not in none
 
 
+def test_processes_share_the_room_and_what_was_left(shots, tmp_path):
+    paths, ids = shots
+    room = 64 * 64 * 3 + 128
+    folder = tmp_path / "cache"
+    for path, image_id in zip(paths, ids, strict=True):
+        read_pixels(path, image_id, PixelCache(folder, 3 * room))
+    assert PixelCache(folder, 3 * room)._old.keys() == {
+        *PixelCache(folder, 3 * room, (0, 2))._old,
+        *PixelCache(folder, 3 * room, (1, 2))._old,
+    }
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    several = [PixelCache(tmp_path / "other", 5 * room, (number, 2)) for number in range(2)]
+    kept = [
+        sum(cache.put(f"{k}{at}", pixels) for k in range(5)) for at, cache in enumerate(several)
+    ]
+    assert kept == [2, 2], "together no more than there is room for"
+
+
+def test_what_was_asked_for_and_not_fetched_is_freed(shots, tmp_path):
+    reading = reader(shots, PixelCache(tmp_path / "cache", 2**20), [])
+    reading.start(0, [0])
+    reading.start(1, [1, 2])
+    reading.finish(1, [1], again=False)
+    reading.forget(1)
+    reading.close()
+    assert not reading._asked
+
+
 def test_changed_files_are_refused(shots, tmp_path):
     paths, ids = shots
     photo("coffee", 64).save(paths[0])

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from tests.training.conftest import manifest_rows, write_manifest
 from tests.training.tuning.worker import learn
 from training.tuning.checkpoint import find
 from training.tuning.world import World
@@ -24,10 +25,14 @@ def environment(**more):
 
 
 def test_two_processes_learn_as_one(clip_dir, few_path, tmp_path):
+    rows = [row for row in manifest_rows(tmp_path) if row["split"] == "train"]
+    (tmp_path / rows[3]["image"]).write_bytes(b"half a photo")
+    torn = write_manifest(rows, tmp_path / "torn.parquet")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "tests.training.tuning.worker", clip_dir, few_path, tmp_path]
+    command = [sys.executable, "-m", "tests.training.tuning.worker", clip_dir, tmp_path,
+               few_path, torn]  # fmt: skip
     both = [
         subprocess.Popen(
             list(map(str, command)), cwd=ROOT, stderr=subprocess.PIPE, text=True,
@@ -41,12 +46,17 @@ def test_two_processes_learn_as_one(clip_dir, few_path, tmp_path):
     for process in both:
         _, told = process.communicate(timeout=120)
         assert process.returncode == 0, told
-    found = [load_file(tmp_path / f"{rank}.safetensors") for rank in range(2)]
+    found = [load_file(tmp_path / f"{few_path.stem} {rank}.safetensors") for rank in range(2)]
     assert found[0].keys() == found[1].keys() == alone.keys()
     assert any(float(v.abs().max()) > 1e-3 for n, v in alone.items() if n.startswith("gradient"))
     for name, known in alone.items():
         assert torch.equal(found[0][name], found[1][name]), name
         torch.testing.assert_close(found[0][name], known, rtol=1e-3, atol=2e-6, msg=name)
+
+    # What one process could not read the other does not ask for either.
+    found = [load_file(tmp_path / f"torn {rank}.safetensors") for rank in range(2)]
+    assert found[0]["broken"].tolist() == found[1]["broken"].tolist() == [3]
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
 def started(arguments, out, steps):

@@ -1,4 +1,4 @@
-"""One process of a run: ``python -m tests.training.tuning.worker MODEL MANIFEST OUT``."""
+"""One process of a run: ``python -m tests.training.tuning.worker MODEL OUT MANIFEST …``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def learn(model: str, manifest: str, cache: Path, world: World) -> dict[str, tor
     found = {f"gradient {n}": p.grad.clone() for n, p in named.items() if p.grad is not None}
     found["loss"] = torch.tensor(loop._loss)
     loop.run()
+    found["broken"] = torch.tensor(sorted(loop.reader.broken), dtype=torch.int64)
     return found | {f"weight {n}": p.detach().clone() for n, p in named.items()}
 
 
@@ -55,11 +56,12 @@ def main() -> None:
     """Run as one of several, and keep what was learned."""
     from safetensors.torch import save_file
 
-    model, manifest, out = sys.argv[1:]
+    model, out, *manifests = sys.argv[1:]
     with joined() as world:
         assert world.size == 2
-        found = learn(model, manifest, Path(out) / f"cache {world.rank}", world)
-        save_file(found, Path(out) / f"{world.rank}.safetensors")
+        for manifest in manifests:
+            found = learn(model, manifest, Path(out) / f"cache {world.rank}", world)
+            save_file(found, Path(out) / f"{Path(manifest).stem} {world.rank}.safetensors")
 
 
 if __name__ == "__main__":
