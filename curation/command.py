@@ -46,9 +46,9 @@ class ModelResult:
 
     @property
     def failure_rate(self) -> float:
-        """Share of the photos and captions tried that failed, in [0, 1]."""
+        """Share of the photos and captions that failed, among all that there are, in [0, 1]."""
         counts = self.counts
-        captions = counts.failed / max(1, counts.made + counts.failed)
+        captions = counts.failed / max(1, counts.resumed + counts.made + counts.failed)
         photos = counts.photos_failed / max(1, counts.photos)
         return max(captions, photos)
 
@@ -263,6 +263,8 @@ def _one_model(
             resumed=resumed,
             max_failure_rate=config.max_failure_rate,
         )
+        if not generation.per_photo:
+            warn(f"{engine.model} cannot answer any of the cues asked for: nothing is made by it")
         display.expect(len(paths) * generation.per_photo)
         passing.expect(len(paths) * generation.per_photo)
         engine.on_answered = display.answered
@@ -271,7 +273,7 @@ def _one_model(
         finally:
             engine.close()
             _tell(generation)
-    if run.ratings:
+    if run.ratings and not should_stop():
         generation.store_ratings(paths)
     if generation.counts.made and config.on_existing == "skip":
         _tell_of_others(corpus, engine, run_id)
@@ -286,6 +288,11 @@ def _one_model(
 
 def _tell_of_others(corpus: Corpus, engine: Engine, run_id: str) -> None:
     """Say what a changed setting, or another release's wordings, left side by side."""
+    if not corpus.value(
+        "SELECT bool_or(run_id <> $run) FROM captions WHERE model = $model",
+        {"run": run_id, "model": engine.model},
+    ):
+        return
     beside = corpus.value(
         "SELECT coalesce(sum(others), 0) FROM (SELECT count(*) FILTER (run_id <> $run) AS others "
         "FROM current_captions WHERE model = $model AND source = 'model' "

@@ -32,7 +32,8 @@ from uniqa.containers import stamp
 from uniqa.errors import EngineError, TooManyFailuresError
 
 MOST_PHOTOS = 128
-"""Photos per window at most: their pixels are all in memory, several windows of them at once."""
+"""Photos per window at most, or half of what the engine takes at once if that is more (several
+GPUs, or a window that somebody chose): their pixels are all in memory, several windows at once."""
 
 MOST_COMPLAINTS = 10
 """Failures that are told one by one; all of them are rows."""
@@ -47,7 +48,8 @@ STOPPED = "engine_stopped"
 """The kind of refusal that means: the engine is gone, and did not get to this request."""
 
 HOPELESS = 200
-"""When so many captions or photos failed and nothing at all was made, the rest is not tried."""
+"""When so many captions or photos failed and nothing at all was made, the rest is not tried; ten
+times as many where a run goes on with what another made."""
 
 Results = list[Answer | Refused]
 
@@ -194,7 +196,9 @@ class Generation:
     ) -> Iterator[list[str]]:
         """Windows of photos that are new, changed, or lack a caption; the first is announced."""
         announced = False
-        photos = max(1, min(MOST_PHOTOS, -(-self.engine.window // self.per_photo)))
+        # Never a little more than the engine takes at once: the rest would be a call of its own.
+        window = self.engine.window
+        photos = max(1, min(max(MOST_PHOTOS, window // 2), window // self.per_photo))
         for start in range(0, len(paths), BLOCK_PHOTOS):
             block = paths[start : start + BLOCK_PHOTOS]
             open_photos = self._open(block)
@@ -311,7 +315,16 @@ class Generation:
         while start < len(requests):
             # Asked anew each time: an engine that was short of memory has made it smaller.
             piece = requests[start : start + max(1, self.engine.window)]
-            results += self.engine.generate(piece)
+            try:
+                results += self.engine.generate(piece)
+            except EngineError as error:
+                if not results:
+                    raise
+                # What it answered before is stored; the rest waits for the next run.
+                results += [
+                    Refused(one.caption_id, STOPPED, str(error), False) for one in requests[start:]
+                ]
+                break
             start += len(piece)
         self.seconds.engine += time.monotonic() - began
         return [
@@ -343,7 +356,7 @@ class Generation:
             # Replaced, not added: a photo that was moved is found at its new path from now on.
             self.corpus.put("images", [rows.image_row(photo) for photo in window.photos])
             items: list[Prepared | Unusable] = [*window.photos, *window.broken]
-            self.corpus.put("files", [rows.file_row(item, stamp(item.path)) for item in items])
+            self.corpus.put("files", [rows.file_row(item) for item in items])
             self.corpus.put(
                 "ratings",
                 [row for one in window.photos for row in self._rating_rows(one.path, one.image_id)],
@@ -398,7 +411,10 @@ class Generation:
         counts = self.counts
         captions = counts.failed > self._max_failure_rate * self._total * self.per_photo
         photos = counts.photos_failed > self._max_failure_rate * self._total
-        in_vain = not counts.made and max(counts.failed, counts.photos_failed) >= HOPELESS
+        # Where much is there already, what is left is what failed before: it gets more patience.
+        patience = HOPELESS * (10 if counts.resumed else 1)
+        newly = counts.photos_failed - self.failures[KNOWN_UNUSABLE]
+        in_vain = not counts.made and max(counts.failed, newly) >= patience
         if self._max_failure_rate < 1 and (captions or photos or in_vain):
             last = self.complaints[-1] if self.complaints else ""
             why = f"more than {self._max_failure_rate:.0%} of the plan"

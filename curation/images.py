@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.children import without_ctrl_c
-from uniqa.containers import is_container, members
+from uniqa.containers import is_container, members, stamp
 from uniqa.errors import InputError, UniqaError
 from uniqa.photos import SUFFIXES, Found, Photo, PhotoError, absolute, read_photo, search
 from uniqa.ratings import has_scores, is_table
@@ -55,6 +55,8 @@ class Prepared:
     width: int
     height: int
     payload: Any
+    stamp: tuple[int, int]
+    """Of the file, before it was read: one that changed since is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Unusable:
     kind: str
     message: str
     permanent: bool
+    stamp: tuple[int, int] = (-1, 0)
+    """As `Prepared.stamp`."""
 
 
 def collect_images(
@@ -137,6 +141,11 @@ class _Job:
     max_side: int
     prepare: Prepare
     seconds: float
+    stamp: tuple[int, int]
+
+    def unusable(self, kind: str, message: str, *, permanent: bool) -> Unusable:
+        """The photo as one that cannot be used."""
+        return Unusable(self.path, kind, message, permanent, self.stamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +212,7 @@ class ImageStep:
             yield self._collect(waiting.popleft())
 
     def _job(self, path: str) -> _Job:
-        return _Job(path, self._max_side, self._prepare, self._seconds)
+        return _Job(path, self._max_side, self._prepare, self._seconds, stamp(path))
 
     def _submit(self, paths: Sequence[str]) -> _Window:
         window = _Window(paths, [], self._pool or self._start())
@@ -284,8 +293,9 @@ class _LoneReader:
         if not in_time or self._process.exitcode == -getattr(signal, "SIGALRM", 0):
             message = f"reading it took more than {job.seconds:g} seconds"
             # Not for good: it may have been the disk.
-            return Unusable(job.path, "hung_reader", message, False)
-        return Unusable(job.path, "killed_reader", "reading it killed the process (memory?)", True)
+            return job.unusable("hung_reader", message, permanent=False)
+        message = "reading it killed the process (memory?)"
+        return job.unusable("killed_reader", message, permanent=True)
 
     def stop(self) -> None:
         """End the process."""
@@ -326,16 +336,16 @@ def _prepared(job: _Job) -> Prepared | Unusable:
         photo = read_photo(job.path, max_side=job.max_side or None)
     except PhotoError as error:
         # A file that cannot be opened today may be there tomorrow; damaged bytes stay damaged.
-        return Unusable(job.path, error.kind, error.message, error.kind != "unreadable")
+        return job.unusable(error.kind, error.message, permanent=error.kind != "unreadable")
     try:
         payload = job.prepare(photo)
     except MemoryError:
-        return Unusable(job.path, "too_large", "does not fit into memory", True)
+        return job.unusable("too_large", "does not fit into memory", permanent=True)
     except Exception as error:  # noqa: BLE001
         # One odd photo must not end the run; that it is this photo's row keeps it in sight.
         reason = " ".join(str(error).split())
         message = f"cannot be prepared for the model ({type(error).__name__}: {reason})"
-        return Unusable(job.path, "unprepared", message, False)
+        return job.unusable("unprepared", message, permanent=False)
     return Prepared(
         job.path,
         photo.image_id,
@@ -345,6 +355,7 @@ def _prepared(job: _Job) -> Prepared | Unusable:
         photo.full_width,
         photo.full_height,
         payload,
+        job.stamp,
     )
 
 

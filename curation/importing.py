@@ -249,7 +249,7 @@ def _store_photos(
             broken = [item for item in items if not isinstance(item, Prepared)]
             with corpus.transaction():
                 corpus.put("images", [rows.image_row(photo) for photo in good])
-                corpus.put("files", [rows.file_row(item, stamp(item.path)) for item in items])
+                corpus.put("files", [rows.file_row(item) for item in items])
                 corpus.add_failures([rows.photo_failure(item, run_id) for item in broken])
             identities |= {photo.path: photo.image_id for photo in good}
             done.photos_failed += len(broken)

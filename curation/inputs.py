@@ -20,6 +20,17 @@ from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS
 from uniqa.ratings import RatingsTable, read_ratings
 
+_OF_TABLES = (
+    "ratings_task",
+    "image_column",
+    "score_column",
+    "known_column",
+    "images_root",
+    "scale",
+    "dataset",
+)
+"""What a source may say of its table, and of nothing else."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -98,6 +109,13 @@ def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
         if unmatched:
             say(f"{unmatched:,} of {len(paths):,} photos have no rating and get unguided prompts")
         tables.append(ratings)
+    if not tables:
+        for name in _OF_TABLES:
+            if getattr(source, name):
+                raise UsageError(
+                    f"--{name.replace('_', '-')} speaks of a ratings table, and there is none",
+                    "Name one by --ratings, or among the images",
+                )
     return paths, tables
 
 

@@ -152,10 +152,11 @@ class PromptLibrary:
         self._questions: dict[tuple[Any, ...], Question] = {}
 
     def cues(self, task: str, wanted: Iterable[str] = ()) -> list[str]:
-        """The cues to ask for a task: those wanted that it has, else its defaults."""
-        known = self._task(task).all_cues
-        chosen = [cue for cue in wanted if cue in known]
-        return chosen or self._task(task).default_cues
+        """The cues to ask for a task: those wanted that it has, or its defaults."""
+        wanted = list(wanted)
+        if not wanted:
+            return self._task(task).default_cues
+        return [cue for cue in wanted if cue in self._task(task).all_cues]
 
     def check_cues(self, tasks: Iterable[str], wanted: Iterable[str]) -> None:
         """Raise UsageError for a cue that none of the tasks has."""

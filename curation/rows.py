@@ -32,9 +32,9 @@ def image_row(photo: Prepared) -> Row:
     }
 
 
-def file_row(item: Prepared | Unusable, stamp: tuple[int, int]) -> Row:
-    """A row of `files`; `stamp` is the file's size and time of change."""
-    size, mtime = stamp
+def file_row(item: Prepared | Unusable) -> Row:
+    """A row of `files`."""
+    size, mtime = item.stamp
     if isinstance(item, Unusable) and not item.permanent:
         size = -1  # never equal to a real size: it is read again on the next run
     image_id = item.image_id if isinstance(item, Prepared) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.engines.base import Engine
+from curation.engines.changes import told_changes
 from curation.engines.spec import ModelSpec
 from curation.pocket.shipped import (
     POCKET_MAX_SIDE,
@@ -59,9 +60,15 @@ def make_engine(
     if spec.url or spec.key_variable:
         raise UsageError(f"the engine {chosen} has no server", "Leave the URL, or --engine server")
     options |= {} if spec.context is None else {"max_model_len": spec.context}
+    options |= {"dtype": spec.dtype} if spec.dtype else {}
+    # Before what pocket models come with: that is no change.
+    changes = told_changes(spec.max_side, options)
     if chosen == "transformers":
-        return _transformers(spec, options)
-    return _vllm(spec, options, shots, log)
+        made = _transformers(spec, options)
+    else:
+        made = _vllm(spec, options, shots, log)
+    made.revision += changes
+    return made
 
 
 def _common(spec: ModelSpec) -> dict[str, Any]:
@@ -104,7 +111,6 @@ def _server(spec: ModelSpec, options: dict[str, Any], shots: int) -> Engine:
 def _vllm(spec: ModelSpec, options: dict[str, Any], shots: int, log: Path | None) -> Engine:
     from curation.engines.vllm import VllmEngine
 
-    options |= {"dtype": spec.dtype} if spec.dtype else {}
     if spec.tensor_parallel is not None:
         options["tensor_parallel_size"] = spec.tensor_parallel
     if spec.id in POCKETS:

@@ -35,6 +35,10 @@ request at most; seconds without any connection after which the run stops; how p
 example ``reasoning_effort``."""
 
 
+MAX_SIDE = 768
+"""Pixels on the longer side that photos are shrunk to, unless told otherwise."""
+
+
 class ServerEngine:
     """Asks a served model, offline or not: wherever the URL leads."""
 
@@ -48,7 +52,7 @@ class ServerEngine:
         model: str,
         *,
         url: str,
-        max_side: int = 768,
+        max_side: int = MAX_SIDE,
         window: int = 256,
         timeout: float = 120.0,
         key_variable: str = "OPENAI_API_KEY",
@@ -193,6 +197,7 @@ class ServerEngine:
 
     def _own_changes(self) -> str:
         jpeg = "+jpeg" if self.prepare.form == "jpeg" else ""
+        jpeg += f"+side{self.max_side}" if self.max_side != MAX_SIDE else ""
         if not self._dialect.extra:
             return jpeg
         extra = json.dumps(self._dialect.extra, sort_keys=True, default=str)

@@ -22,7 +22,7 @@ from curation.generate import Generation
 from curation.images import ImageStep
 from curation.plan import Plan, Rated
 from curation.prompts import PromptLibrary
-from uniqa.errors import EngineError
+from uniqa.errors import EngineError, TooManyFailuresError
 
 Reply = Callable[[Request], Answer | Refused]
 
@@ -38,7 +38,7 @@ class FakeEngine:
     name = "fake"
     revision = "r1"
     max_side = 64
-    window = 3
+    window = 4
     samples = True
     listens = True
     context: int | None = None
@@ -389,6 +389,63 @@ def test_an_engine_that_dies_keeps_everything_before(
     assert count(corpus, "images") == 4
     counts = run(corpus, photos).counts
     assert (counts.resumed, counts.made) == (8, 2)
+
+
+def test_what_was_answered_before_an_engine_died_is_stored(
+    corpus: Corpus, photos: list[str]
+) -> None:
+    class Shrinking(FakeEngine):
+        """Short of memory: a window that was planned for four is asked by twos."""
+
+        def start(self) -> None:
+            super().start()
+            self.window = 2
+
+    def dying(request: Request) -> Answer:
+        if len(engine.asked) > 2:
+            raise EngineError("the engine died too often")
+        return answer(request)
+
+    engine = Shrinking(dying)
+    with pytest.raises(EngineError, match="died too often"):
+        run(corpus, photos, engine)
+    assert count(corpus, "captions") == 2
+    assert count(corpus, "failures WHERE permanent") == 0
+    assert run(corpus, photos).counts.made == 8
+
+
+def test_a_photo_that_changes_while_the_engine_works_is_read_again(
+    corpus: Corpus, photos: list[str], tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    other = make_photo(tmp_path / "other.png", seed=77).read_bytes()
+
+    def slow(request: Request) -> Answer:
+        Path(photos[0]).write_bytes(other)
+        return answer(request)
+
+    run(corpus, photos[:1], FakeEngine(slow))
+    again = run(corpus, photos[:1])
+    assert (again.counts.resumed, again.counts.made) == (0, 2), "the new content has no captions"
+    assert run(corpus, photos[:1]).counts.resumed == 2
+
+
+def test_what_failed_before_does_not_keep_a_run_from_what_is_new(
+    corpus: Corpus, photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "HOPELESS", 2)
+    gone = [str(tmp_path / f"00 gone {k}.png") for k in range(5)]
+
+    def going(paths: Sequence[str]) -> Generation:
+        generation = Generation(corpus, FakeEngine(), plan(), "run1", max_failure_rate=0.9)
+        generation.run(sorted(paths), 1)
+        return generation
+
+    with pytest.raises(TooManyFailuresError, match="nothing succeeds"):
+        going(gone)
+    run(corpus, photos[:4])
+    (tmp_path / "00.png").write_bytes(Path(photos[0]).read_bytes())
+    counts = going([*gone, str(tmp_path / "00.png"), *photos]).counts
+    assert (counts.photos_failed, counts.made) == (5, 2)
 
 
 def test_an_engine_that_is_gone_keeps_what_it_had_answered(

@@ -102,3 +102,10 @@ def test_paths_that_go_up_are_the_same_photos(
     inputs = read_inputs([source], ["quality"])
     assert inputs.paths == [str(tmp_path / "set" / f"{number}.png") for number in range(3)]
     assert set(inputs.rated(seed=0, known={})) == set(inputs.paths)
+
+
+def test_what_speaks_of_a_table_needs_one(tmp_path: Path, make_photo: MakePhoto) -> None:
+    make_photo(tmp_path / "a.png")
+    for told in ({"scale": Scale(1, 5)}, {"dataset": "mine"}, {"images_root": tmp_path}):
+        with pytest.raises(UsageError, match="speaks of a ratings table, and there is none"):
+            read_inputs([Source((tmp_path,), **told)], TASKS)
