@@ -47,11 +47,10 @@ def main() -> None:
     for name in POCKETS:
         results[name], samples[name] = _examine(name, photos, own, rated)
     spread = variety(samples, SentenceEncoder())
+    source = "that the models did not learn from" if options.photos else "of installed packages"
     for name in POCKETS:
         results[name]["vendi"], results[name]["vendi_pair"] = spread[name], spread["pair"]
-        results[name]["where"] = (
-            f"{len(photos)} clean photos of {options.photos.name if options.photos else 'packages'}"
-        )
+        results[name]["where"] = f"{len(photos)} clean photos {source}"
         results[name]["machine"] = machine()
         write_card(shipped_models()[name], name, results[name])
     write_section("Pocket models", _table(results), _command(options))

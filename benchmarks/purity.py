@@ -136,9 +136,8 @@ def purity_table(frame: pd.DataFrame, half: str) -> str:
     sure = (labels["doubtful"] == 0).to_numpy()
     lines += [
         "",
-        f"Without the {int((~sure).sum())} labels that were doubtful to the person who gave them, "
-        f"informativeness has {auc(truth[sure], own[sure]):.3f}. {alone} labelled comments are "
-        "their image's only one.",
+        f"Without the {int((~sure).sum())} labels marked doubtful, informativeness has "
+        f"{auc(truth[sure], own[sure]):.3f}. {alone} labelled comments are their image's only one.",
     ]
     return "\n".join(lines)
 

@@ -43,7 +43,8 @@ def main() -> None:
         title, measure = SECTIONS[name]
         body = measure(options)
         print(body)
-        write_section(title, body, f"python benchmarks/refine.py COMMENTS --only {name}")
+        command = f"python benchmarks/refine.py COMMENTS --work FOLDER --only {name}"
+        write_section(title, body, command)
 
 
 if __name__ == "__main__":

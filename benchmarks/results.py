@@ -15,6 +15,14 @@ from curation.corpus import versions
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
+HEAD = """\
+# Results
+
+Written by the scripts in this folder, but for remarks below some tables; each section names its
+command. `oasis_beauty` is what the README calls beauty (501 photos), `avt_quality` what it calls
+compression (256 frames).
+"""
+
 
 def machine() -> str:
     """This machine and what runs on it, in one line."""
@@ -34,8 +42,7 @@ def told_arguments() -> str:
 
 def write_section(title: str, body: str, command: str) -> None:
     """Replace (or add) the section `title` of RESULTS.md."""
-    head = "# Results\n\nWritten by the scripts in this folder; each section names its command.\n"
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else head
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
     section = (
         f"## {title}\n\n`{command}`, {date.today():%Y-%m-%d}, on {machine()}.\n\n{body.strip()}\n"
     )

@@ -248,7 +248,7 @@ def main() -> None:
         f"{sum(s for s, _, _ in timed):.1f} s; peak memory of the process (making the corpus "
         f"included) {peak:.1f} GiB.\n\n| query | rows | seconds |\n| --- | ---: | ---: |\n"
         f"{table}\n\n"
-        "What snapshots took of the writer's time (at most 2 % is promised):\n\n"
+        "What snapshots took of the writer's time (at most 1.5 % is allowed):\n\n"
         "| writer | corpus before (first: after) | captions | seconds | snapshots | seconds each "
         "| share |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n" + "\n".join(lines)
     )

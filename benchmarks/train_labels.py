@@ -3,12 +3,13 @@
     python benchmarks/train_labels.py RATINGS --curated M.parquet --uncurated ALL.parquet [--task T]
 
 RATINGS is a ratings table; the manifests come from one corpus of captions that were written without
-ratings (`generate --no-guided`), once through a policy, once through `everything`. Photos are split
-by group, five times; each time the compact model is pre-trained on the training photos' captions
-alone: the curated ones, as many uncurated ones drawn at random per photo, and the curated ones
-handed to other photos. Heads learn on draws of the training photos' ratings and are tested on
-the others. Nothing is chosen on the test. Writes a section of RESULTS.md. `--tries` compares
-variants of `fused` instead, each with one thing left out or done otherwise.
+ratings (`generate --no-guided`), once through a policy (`one_per_voice` or `diverse_four` of
+`benchmarks/data`), once through `everything`. Photos are split by group, five times; each time the
+compact model is pre-trained on the training photos' captions alone: the curated ones, as many
+uncurated ones drawn at random per photo, and the curated ones handed to other photos. Heads learn
+on draws of the training photos' ratings and are tested on the others. Nothing is chosen on the
+test. Writes a section of RESULTS.md. `--tries` compares variants of `fused` instead, each with one
+thing left out or done otherwise.
 """
 
 from __future__ import annotations

@@ -19,13 +19,7 @@ from curation.report_cli import report
 from curation.sql_cli import schema, sql
 from curation.status_cli import status
 from uniqa import __version__
-from uniqa.console import (
-    print_json,
-    print_table,
-    run,
-    say,
-)
-from uniqa.errors import InputError, UniqaError
+from uniqa.console import print_json, print_table, run, say
 
 app = typer.Typer(
     name="uniqa-curate",
@@ -50,9 +44,6 @@ app.add_typer(manifest_app, name="manifest")
 app.command()(report)
 app.add_typer(prompts_app, name="prompts")
 
-CorpusOption = Annotated[
-    Path, typer.Option("--corpus", help="The corpus, a DuckDB file.", show_default=True)
-]
 SeedOption = Annotated[int, typer.Option(help="Another seed, other wordings, samples and splits.")]
 
 
@@ -104,17 +95,6 @@ def doctor(as_json: JsonOption = False) -> None:
         )
     if any(one.needed and not one.usable for one in findings):
         raise typer.Exit(3)
-
-
-def _must_exist(corpus: Path) -> None:
-    if not corpus.is_file():
-        raise InputError(
-            f"no corpus at {corpus}", "Make one with uniqa-curate generate, or name it by --corpus"
-        )
-
-
-def _outcome(error: BaseException) -> str:
-    return "failed" if isinstance(error, UniqaError | OSError) else "interrupted"
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def generate(
     engine: Annotated[
         str,
         typer.Option(
-            help="What runs models: vllm, transformers, server, or auto (vllm if installed)."
+            help="vllm, transformers, server, or auto: server with --url, else vllm if installed."
         ),
     ] = "auto",
     engine_option: Annotated[

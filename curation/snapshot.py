@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from curation.corpus import Corpus
 
 SHARE = 0.015
-"""Of the writer's time that snapshots may take, below the promised 2 %."""
+"""Of the writer's time that snapshots may take."""
 
 SOONEST = 2.0
 """Seconds after the start before which no snapshot is made: short runs need none."""
