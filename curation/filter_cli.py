@@ -87,10 +87,10 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Why a caption was kept or dropped: its record, and each rule with its value and threshold."""
-    from curation.corpus import Corpus
+    from curation.reading import reading
     from curation.why import explain
 
-    with Corpus(corpus) as store:
+    with reading(corpus) as store:
         found = explain(store, caption, filter_name)
     if as_json:
         print_json(found.as_dict())
@@ -106,13 +106,14 @@ def _filter(
     from curation.filter import apply_policy, store_verdicts
     from curation.manifest import check_path, write_manifest
     from curation.policy import check_policy, read_policy
+    from curation.reading import reading
 
     if output is not None:
         check_path(output)
     rules = read_policy(policy)
     rows: dict[str, Any] = {}
     provenance = None
-    with Corpus(corpus, write=output is not None) as store:
+    with reading(corpus) if output is None else Corpus(corpus, write=True) as store:
         _must_be_refined(store)
         if output is None:
             filtered, _ = apply_policy(store, rules, shown_as=policy)
@@ -207,13 +208,13 @@ def _show_counts(rules: Policy, filtered: Filtered) -> None:
 
 
 def _sweep(corpus: Path, policy: str, text: str, *, as_json: bool) -> None:
-    from curation.corpus import Corpus
     from curation.policy import read_policy
+    from curation.reading import reading
     from curation.sweep import SWEEP_COLUMNS, parse_range, sweep, sweep_rows
 
     wanted = parse_range(text)
     rules = read_policy(policy)
-    with Corpus(corpus) as store:
+    with reading(corpus) as store:
         _must_be_refined(store)
         found = sweep(store, rules, wanted, shown_as=policy)
     if as_json:
@@ -239,9 +240,9 @@ def _sweep(corpus: Path, policy: str, text: str, *, as_json: bool) -> None:
 
 def _diff(corpus: Path, sides: tuple[str, str], *, as_json: bool) -> None:
     from curation.compare import compare
-    from curation.corpus import Corpus
+    from curation.reading import reading
 
-    with Corpus(corpus) as store:
+    with reading(corpus) as store:
         found = compare(store, *sides)
     if as_json:
         print_json(found.as_dict())

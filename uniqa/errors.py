@@ -3,7 +3,7 @@
 | code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | finished, but more items failed than allowed |
+| 1 | more items failed than allowed, or nothing succeeded; what was made is stored |
 | 2 | wrong command line, policy or configuration |
 | 3 | input that cannot be used: a folder, table, photo, manifest or model; a full disk |
 | 4 | the corpus is held by another process |
@@ -63,7 +63,7 @@ class EngineError(UniqaError):
 
 
 class TooManyFailuresError(UniqaError):
-    """The work was finished, but a larger share of it failed than was allowed."""
+    """A larger share of the work failed than was allowed; what was made is stored."""
 
     exit_code = 1
 
