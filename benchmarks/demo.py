@@ -103,7 +103,7 @@ def main(folder: Path, scenes: int = 0) -> None:
     demo.run("uniqa-train", "pretrain", manifest, "--out", base, "--seed", SEED, "--overwrite")
     evaluation = demo.json(
         "uniqa-train", "evaluate", base, "--ratings", manifest, "--labels", "50,100",
-        "--draws", "5", "--json", shown=True,
+        "--draws", "2" if scenes else "5", "--json", shown=True,
     )  # fmt: skip
     demo.run("uniqa-train", "adapt", base, "--ratings", manifest, "--out", adapted, "--overwrite")
     demo.run("uniqa-train", "score", adapted, images, "-o", scores)

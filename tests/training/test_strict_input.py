@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
@@ -338,7 +339,9 @@ def test_too_few_raters_are_refused_before_the_comparison(
     def compare(*_):
         raise AssertionError("nothing was to be compared")
 
-    monkeypatch.setattr("training.commands.evaluate.compare", compare)
+    # The package has a function of the module's name.
+    module = importlib.import_module("training.commands.evaluate")
+    monkeypatch.setattr(module, "compare", compare)
     votes = tmp_path / "votes.csv"
     names = sorted(path.name for path in tiny.glob("camera*.png"))
     votes.write_text(table([f"{name},ann,{k}" for k, name in enumerate(names)], "image,rater,vote"))

@@ -60,7 +60,9 @@ def main() -> None:
     with joined() as world:
         assert world.size == 2
         for manifest in manifests:
-            found = learn(model, manifest, Path(out) / f"cache {world.rank}", world)
+            found = learn(
+                model, manifest, Path(out) / f"cache {Path(manifest).stem} {world.rank}", world
+            )
             save_file(found, Path(out) / f"{Path(manifest).stem} {world.rank}.safetensors")
 
 
