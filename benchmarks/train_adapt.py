@@ -89,7 +89,7 @@ def main() -> None:
     zero = srcc(there.zero_shot, truth)
     body = "\n".join(
         [
-            f"{len(rows)} labels, {config.epochs} epochs of batches of {config.batch_size}; tested "
+            f"{len(rows)} labels, {config.epochs_used} epochs of batches of {config.batch_size}; tested "
             f"on {len(test)} photos (zero-shot {zero:.3f}).",
             "",
             "| way | seconds | SRCC | times faster |",
@@ -118,14 +118,14 @@ def run_both_towers(
         tensor.clone().requires_grad_()
         for tensor in vars(start(model.projections.text.out_features, config.seed)).values()
     )
-    optimizer = torch.optim.Adam([first, second, values], lr=config.lr)
-    steps = config.epochs * math.ceil(len(photos) / config.batch_size)
+    optimizer = torch.optim.Adam([first, second, values], lr=config.lr_used)
+    steps = config.epochs_used * math.ceil(len(photos) / config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     order_rng = torch.Generator().manual_seed(config.seed)
     crop_rng = np.random.default_rng(config.seed)
     truth = torch.from_numpy(labels).float()
     assert len(LEVEL_VALUES) == len(values)
-    for _ in range(config.epochs):
+    for _ in range(config.epochs_used):
         for batch in torch.randperm(len(photos), generator=order_rng).split(config.batch_size):
             with torch.no_grad():
                 prompts = model.projections.embed_texts(

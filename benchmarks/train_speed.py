@@ -241,12 +241,12 @@ class _Photos(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 def _plain_loop(learner: AnyLearner, manifest: Manifest, config: PretrainConfig) -> float:
     """Dataset, DataLoader, forward, loss, backward, step."""
-    plan = Plan(len(manifest.ids), config.batch_size, config.epochs, config.seed)
+    plan = Plan(len(manifest.ids), config.batch_size, config.epochs_used, config.seed)
     learning = [p for p in learner.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(learning, lr=config.lr_used, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=plan.steps)
     losses: list[float] = []
-    for epoch in range(config.epochs):
+    for epoch in range(config.epochs_used):
         start = epoch * plan.per_epoch
         loader = torch.utils.data.DataLoader(
             _Photos(learner, manifest, start, plan),
