@@ -89,8 +89,8 @@ def main() -> None:
     zero = srcc(there.zero_shot, truth)
     body = "\n".join(
         [
-            f"{len(rows)} labels, {config.epochs_used} epochs of batches of {config.batch_size}; tested "
-            f"on {len(test)} photos (zero-shot {zero:.3f}).",
+            f"{len(rows)} labels, {config.epochs_used} epochs of batches of {config.batch_size}; "
+            f"tested on {len(test)} photos (zero-shot {zero:.3f}).",
             "",
             "| way | seconds | SRCC | times faster |",
             "|---|---:|---:|---:|",
