@@ -33,7 +33,7 @@ def build(
 ) -> None:
     """Make pictures, teach the eyes, teach both to talk, write and examine the models.
 
-    Killed and started again it goes on where it was. About 80 minutes on two cores.
+    Killed and started again it goes on where it was. About two hours on two cores.
     """
     import torch
 

@@ -152,6 +152,6 @@ person or by another model.
 
     python -m curation.pocket build --work FOLDER
 
-Seeded and resumable; about 80 minutes on two cores. The packages are fetched with `apt-get`.
+Seeded and resumable; about two hours on two cores. The packages are fetched with `apt-get`.
 {_since(learned)}"""
     (folder / "README.md").write_text(text, encoding="utf-8")
