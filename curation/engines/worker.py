@@ -197,12 +197,7 @@ class _Model:
         self.words: dict[str, LevelWords] = {}
 
     def ready(self) -> Ready:
-        family = [
-            process.pid
-            for process in psutil.Process().children(recursive=True)
-            if not any("resource_tracker" in word for word in process.cmdline())
-        ]
-        return Ready(self.llm.model_config.max_model_len, self.photos, tuple(family))
+        return Ready(self.llm.model_config.max_model_len, self.photos, _family())
 
     def add(self, window: Window) -> None:
         """Take a window, to be begun after those before it."""
@@ -381,6 +376,16 @@ def _picture(image_id: str, pixels: Pixels) -> tuple[Any, str]:
     # The photo and its size say what the pixels are: hashing them would take longer.
     image = Image.fromarray(pixels)
     return image, f"{image_id}-{image.width}x{image.height}"
+
+
+def _family() -> tuple[int, ...]:
+    """The processes that the model runs in; helpers that end while loading are none of them."""
+    family = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if not any("resource_tracker" in word for word in process.cmdline()):
+                family.append(process.pid)
+    return tuple(family)
 
 
 def _follow(parent: int) -> None:
