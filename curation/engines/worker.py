@@ -246,7 +246,8 @@ class _Model:
             # Nothing of it has reached the model, unless memory or the core itself gave out.
             if out_of_memory(error) or isinstance(error, self.dead):
                 raise
-            refused = Refused(request.caption_id, "rejected", _reason(error), True)
+            # Not for good: the context and other settings decide it, which may be mended.
+            refused = Refused(request.caption_id, "rejected", _reason(error), False)
             return [self._settled(pending, refused)]
         return []
 

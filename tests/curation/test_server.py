@@ -243,10 +243,8 @@ def test_a_rejected_request_is_tried_once_and_stands_alone(
     first, second, third = engine_for(server).generate([request(n) for n in (1, 2, 3)])
     assert isinstance(first, Answer)
     assert isinstance(third, Answer)
-    # The address or the model may be put right; a request may not.
-    permanent = status != 404
     message = f"status {status}: The prompt is too long"
-    assert second == Refused("caption2", "rejected", message, permanent)
+    assert second == Refused("caption2", "rejected", message, False)
     assert server.attempts(2) == 1
 
 

@@ -96,7 +96,7 @@ def test_answers_survives_a_bad_request_and_a_killed_worker(model: Path, tmp_pat
         assert same(mixed[0], first[0])
         assert same(mixed[2], first[2])
         assert isinstance(mixed[1], Refused)
-        assert mixed[1].permanent
+        assert not mixed[1].permanent, "a larger context may take it"
         assert "1024" in mixed[1].message
 
         # Killed while it works: noticed, restarted, and nothing but time is lost.
