@@ -133,7 +133,7 @@ def generate(
     ] = "",
     gpus: Annotated[
         str,
-        typer.Option(help="One engine per GPU: all, a number, or indices like 0,2."),
+        typer.Option(help="One engine per GPU: all, a number, or indices like 0,2 (3, is GPU 3)."),
     ] = "",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that read photos.", show_default="cores")
