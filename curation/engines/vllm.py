@@ -179,7 +179,8 @@ class VllmEngine:
         """Answers in the requests' order; a dead or hung engine costs only what kills it.
 
         Raises:
-            EngineError: it died again and again without one answer, or does not start any more.
+            EngineError: it died again and again without one answer, does not start any more, or was
+                closed and not started since.
         """
         results: list[Answer | Refused] = []
         waiting = [list(requests)] if requests else []
@@ -230,8 +231,11 @@ class VllmEngine:
         self, requests: Sequence[Request], results: list[Answer | Refused], *, alone: bool
     ) -> None:
         """Put a window to the child and add to `results` as they come; `alone`, nothing else."""
+        if self._closed:
+            # Not started anew: whoever has closed it will not close it again.
+            raise EngineError(f"vLLM was closed, with questions to '{self.model}' left")
         if self._pipe is None:
-            self.start()
+            self._launch()
         missing = {one.caption_id for one in requests}
         results += [self._early.pop(one) for one in missing & self._early.keys()]
         missing -= {one.caption_id for one in results}
@@ -253,7 +257,8 @@ class VllmEngine:
     def _send(self, requests: Sequence[Request]) -> None:
         new = [one for one in requests if one.caption_id not in self._early]
         if new:
-            assert self._post is not None
+            if self._post is None:
+                raise EngineDied("it was closed")
             self._with_child.update(one.caption_id for one in new)
             self._post.send(("window", self._window(new)))
 
@@ -284,8 +289,8 @@ class VllmEngine:
     def _next_message(self, patience: float) -> tuple[str, Any]:
         until = time.monotonic() + patience
         pipe, child = self._pipe, self._process
-        assert pipe is not None
-        assert child is not None
+        if pipe is None or child is None:
+            raise EngineDied("it was closed")
         while True:
             try:
                 if pipe.poll(0.5):

@@ -152,6 +152,17 @@ def test_closing_an_engine_at_work_starts_nothing_anew(make: Make) -> None:
     closing.join()
 
 
+def test_a_closed_engine_answers_nothing_until_it_is_started_again(make: Make) -> None:
+    engine = make()
+    assert refused(engine.generate(requests(2)), 2) == [], "it starts by itself, but only once"
+    engine.close()
+    with pytest.raises(EngineError, match="was closed"):
+        engine.generate(requests(2))
+    assert sleepers() == []
+    engine.start()
+    assert refused(engine.generate(requests(2)), 2) == []
+
+
 def test_photos_of_exemplars_travel_once(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
