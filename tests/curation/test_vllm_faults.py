@@ -136,6 +136,37 @@ def test_a_dead_process_of_the_model_is_noticed_at_once(make: Make) -> None:
     assert len(sleepers()) == 1, "starting what runs already starts nothing"
 
 
+@pytest.mark.timeout(120)
+def test_an_engine_that_is_there_and_finishes_nothing_is_hung(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "WITHOUT_RESULT", 1)
+    engine = make(window=4, deadline=2.0)
+    results = engine.generate(requests(4, n2="idle"))
+    assert refused(results, 4) == ["n2"]
+    (hung,) = (one for one in results if isinstance(one, Refused))
+    assert "finishes nothing" in hung.message
+
+
+def test_a_killed_process_that_does_not_end_is_one_error() -> None:
+    class Stuck:
+        """In the hands of a driver that does not give it back."""
+
+        pid = 1 << 23  # more than any process has
+
+        def kill(self) -> None:
+            pass
+
+        def join(self, timeout: float | None = None) -> None:
+            assert timeout is not None, "this would wait for ever"
+
+        def is_alive(self) -> bool:
+            return True
+
+    with pytest.raises(EngineError, match="does not end, though it was killed"):
+        engine_module._kill(Stuck(), [])  # type: ignore[arg-type]
+
+
 def test_a_hopeless_engine_is_one_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "RESTARTS", 2)
     with pytest.raises(EngineError, match=r"died 3 times in a row.*nothing goes"):
