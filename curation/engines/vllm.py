@@ -166,7 +166,7 @@ class VllmEngine:
                 args=(theirs, os.getpid(), self._setting),
                 name=f"uniqa-vllm-{self.model}",
             )
-            with without_ctrl_c():
+            with without_ctrl_c(signal.SIGTERM):
                 child.start()
             self._pipe, self._process, self._post = ours, child, Post(ours)
         theirs.close()

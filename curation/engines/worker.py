@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from curation.children import unheeding
 from curation.engines.base import Answer, Refused, Request
 from curation.engines.level_words import LevelWords, level_words
 from curation.engines.messages import conversation, plain_prompt
@@ -70,9 +71,9 @@ class Window:
 
 def main(pipe: Connection, parent: int, setting: Setting) -> None:
     """Serve until told to stop, or until the pipe closes."""
-    # A session of its own: Ctrl-C is the parent's affair, and one signal ends the whole family.
+    # A session of its own: one signal of the parent ends the whole family, and no other does.
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    unheeding()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     _redirect(setting.log)
     if setting.gpu is not None:
