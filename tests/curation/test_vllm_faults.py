@@ -260,10 +260,8 @@ def test_a_group_goes_on_without_a_lost_engine(make: Make, monkeypatch: pytest.M
     group = EngineGroup([first, second])
     group.start()
     assert (group.window, group.context, group.model) == (16, 2048, "model")
-    generate = first.generate
 
     def fails(some: list[Request]) -> list[Answer | Refused]:
-        generate(some)
         raise EngineError("no more")
 
     monkeypatch.setattr(first, "generate", fails)
