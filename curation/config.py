@@ -8,6 +8,7 @@ names file, key and remedy. Must not know of engines or of the corpus.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -67,15 +68,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value outside its range."""
-        _within("n", self.n, 1)
-        _within("temperature", self.temperature, 0, 5)
-        _within("top_p", self.top_p, 0.001, 1)
-        _within("max_tokens", self.max_tokens, 1)
-        _within("shots", self.shots, 0, 32)
-        _within("exemplar_sets", self.exemplar_sets, 1, 1000)
-        _within("max_failure_rate", self.max_failure_rate, 0, 1)
-        if self.workers is not None:
-            _within("workers", self.workers, 1)
+        for name in _BOUNDS:
+            value = getattr(self, name, None)
+            if value is not None:
+                _within(name, value, f"{name} (--{name.replace('_', '-')})")
         for task in self.tasks:
             if task not in TASKS:
                 raise UsageError(f"unknown task '{task}'", nearest(task, TASKS))
@@ -90,6 +86,19 @@ class RunConfig:
         """How text is drawn where a model or a prompt says nothing else."""
         return Sampling(self.temperature, self.top_p, self.max_tokens)
 
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "n": (1, math.inf),
+    "temperature": (0, 5),
+    "top_p": (0.001, 1),
+    "max_tokens": (1, math.inf),
+    "shots": (0, 32),
+    "exemplar_sets": (1, 1000),
+    "max_failure_rate": (0, 1),
+    "workers": (1, math.inf),
+    "deadline": (1, 100_000),
+}
+"""Least and most, for the run and for a model of its own."""
 
 _SOURCE_KINDS: dict[str, str] = {
     "images": "paths",
@@ -235,6 +244,9 @@ def _model(entry: Any, here: Path, path: Path, number: int) -> ModelSpec:
     spec = _take(entry, _MODEL_KINDS, here, where)
     if not spec.get("id"):
         raise UsageError(f"{where} lacks 'id'", "Name a model: id: pocket-a")
+    for name in _BOUNDS:
+        if name in spec:
+            _within(name, spec[name], f"{where}: '{name}'")
     # A directory may be named relative to the run file, as all its paths are.
     beside = here / spec["id"]
     if "/" in spec["id"] and beside.is_dir():
@@ -358,12 +370,11 @@ _WANTED = {
 }
 
 
-def _within(name: str, value: float, low: float, high: float = float("inf")) -> None:
+def _within(name: str, value: float, said: str) -> None:
+    low, high = _BOUNDS[name]
     if not low <= value <= high:
-        bounds = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
-        raise UsageError(
-            f"{name} (--{name.replace('_', '-')}) cannot be {value:g}", f"It may be {bounds}"
-        )
+        bounds = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+        raise UsageError(f"{said} cannot be {value:g}", f"It may be {bounds}")
 
 
 # A forgotten entry would be a key that is silently refused.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from curation.cli_options import DEFAULT_CORPUS, JsonOption, one_of
 from uniqa.console import draining, print_json, print_table, say
 from uniqa.errors import TooManyFailuresError, UsageError
 from uniqa.levels import TASKS, Scale
+
+if TYPE_CHECKING:
+    from curation.engines.spec import ModelSpec
 
 
 def generate(
@@ -133,7 +137,7 @@ def generate(
     ] = "",
     gpus: Annotated[
         str,
-        typer.Option(help="One engine per GPU: all, a number, or indices like 0,2."),
+        typer.Option(help="One engine per GPU: all, a number, or indices like 0,2 (3, is GPU 3)."),
     ] = "",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that read photos.", show_default="cores")
@@ -196,7 +200,7 @@ def generate(
             "max_failure_rate": max_failure_rate,
         },
     )
-    options = _engine_options(engine_option or [])
+    options = _engine_options(engine_option or [], wanted.models)
     with draining() as should_stop:
         results = run_generate(
             wanted,
@@ -224,13 +228,24 @@ def generate(
             )
 
 
-def _engine_options(pairs: list[str]) -> dict[str, Any]:
+def _engine_options(pairs: list[str], models: Sequence[ModelSpec]) -> dict[str, Any]:
     import yaml
 
-    options = {}
+    options: dict[str, Any] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign or not name:
             raise UsageError(f"--engine-option '{pair}' is not NAME=VALUE")
-        options[name.strip().replace("-", "_")] = yaml.safe_load(value)
+        try:
+            options[name.strip().replace("-", "_")] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            # Not what it says: it may be a secret, or as long as a page.
+            raise UsageError(
+                f"the value of --engine-option {name} cannot be read as YAML",
+                "Write NAME=4096, NAME=text or 'NAME={a: 1}'",
+            ) from None
+    if options and models and all(spec.id == "measured" for spec in models):
+        raise UsageError(
+            "--engine-option says nothing to 'measured'", "Leave it out, or name another --model"
+        )
     return options

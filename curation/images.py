@@ -8,7 +8,6 @@ know of prompts or of the corpus.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import signal
 import threading
@@ -19,10 +18,12 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from curation.children import without_ctrl_c
+from curation.children import Unheeding, unheeding, without_ctrl_c
 from uniqa.containers import is_container, members, stamp
 from uniqa.errors import InputError, UniqaError
 from uniqa.photos import SUFFIXES, Found, Photo, PhotoError, absolute, read_photo, search
@@ -38,6 +39,13 @@ The largest photos allowed take ten seconds to decode and measure at full size.
 
 READER_NICENESS = 5
 """How much readers stand back where processors are short."""
+
+FAULTS = frozenset(
+    number
+    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
+    if (number := getattr(signal, name, None)) is not None
+)
+"""What ends a reader that the photo itself has led astray."""
 
 _START_SECONDS = 120.0
 _GRACE_SECONDS = 30.0
@@ -185,9 +193,9 @@ class ImageStep:
         """The step; its processes start with the first photo."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        """End the processes; after an error without waiting for the photos that they read."""
-        self._stop(at_once=kind is not None)
+    def __exit__(self, *exc: object) -> None:
+        """End the processes, without waiting for photos that nobody asks for any more."""
+        self._stop()
         if self._lone is not None:
             self._lone.stop()
             self._lone = None
@@ -217,7 +225,8 @@ class ImageStep:
     def _submit(self, paths: Sequence[str]) -> _Window:
         window = _Window(paths, [], self._pool or self._start())
         try:
-            with without_ctrl_c():  # the pool starts its processes when it is given work
+            # The pool starts its processes when it is given work.
+            with without_ctrl_c(signal.SIGTERM):
                 for path in paths:
                     window.futures.append(window.pool.submit(_read, self._job(path)))
         except BrokenProcessPool:
@@ -227,17 +236,25 @@ class ImageStep:
     def _collect(self, window: _Window) -> list[Prepared | Unusable]:
         done: list[Prepared | Unusable] = []
         for index, path in enumerate(window.paths):
-            try:
-                if index >= len(window.futures):
-                    raise BrokenProcessPool
-                done.append(window.futures[index].result())
-            except (BrokenProcessPool, CancelledError):
-                # Some photo ended its process and with it the pool, and nobody knows which: all
-                # that were on their way are read one at a time, so that the next death has a name.
+            item = self._result(window.futures[index]) if index < len(window.futures) else None
+            if item is None:
+                # Some photo ended its process and with it the pool, or holds it, and nobody knows
+                # which: all that were on their way are read one at a time, so that the next death
+                # has a name.
                 if self._pool is window.pool:
                     self._stop()
-                done.append(self._alone(path))
+                item = self._alone(path)
+            done.append(item)
         return done
+
+    def _result(self, future: Future[Prepared | Unusable]) -> Prepared | Unusable | None:
+        """What a reader made of a photo; None if it died, or hears not even its own timer."""
+        # What was given out before is read by now: it is at work, or the readers still start.
+        patience = self._seconds + _START_SECONDS + _GRACE_SECONDS
+        try:
+            return future.result(patience)
+        except (BrokenProcessPool, CancelledError, MemoryError, TimeoutError):
+            return None
 
     def _alone(self, path: str) -> Prepared | Unusable:
         if self._lone is None or not self._lone.alive:
@@ -245,29 +262,35 @@ class ImageStep:
         return self._lone.read(self._job(path))
 
     def _start(self) -> ProcessPoolExecutor:
-        # Not fork: DuckDB and torch have threads by now.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(self._workers, context, _follow_parent, (os.getpid(),))
+        parent = (os.getpid(),)
+        self._pool = ProcessPoolExecutor(self._workers, Unheeding(), _follow_parent, parent)
         return self._pool
 
-    def _stop(self, *, at_once: bool = False) -> None:
-        if self._pool is not None:
-            if at_once:
-                # What kill_workers() will do where Python 3.14 is the oldest supported.
-                for process in list((self._pool._processes or {}).values()):
-                    process.kill()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+    def _stop(self) -> None:
+        pool = self._pool
+        if pool is None:
+            return
+        # What kill_workers() will do where Python 3.14 is the oldest supported. They only read.
+        processes = list((pool._processes or {}).values())
+        for process in processes:
+            process.kill()
+        gone = _gone(processes)
+        # The rest of half a result would be waited for as long as anybody could still write it.
+        if pool._result_queue is not None:
+            pool._result_queue._writer.close()  # type: ignore[attr-defined]
+        # A process that waits for a disk cannot even be killed.
+        pool.shutdown(wait=gone, cancel_futures=True)
+        self._pool = None
 
 
 class _LoneReader:
     """One process that reads one photo at a time: if it ends, it is that photo's doing."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = Unheeding()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
-        with without_ctrl_c():
+        with without_ctrl_c(signal.SIGTERM):
             self._process.start()
         theirs.close()
         if not self._pipe.poll(_START_SECONDS) or self._answer() is None:
@@ -283,19 +306,25 @@ class _LoneReader:
 
     def read(self, job: _Job) -> Prepared | Unusable:
         """What the photo is; afterwards the process may have ended."""
-        self._pipe.send(job)
+        with suppress(OSError):  # it may have ended meanwhile
+            self._pipe.send(job)
         # Its own timer ends it first, but for one that waits for a disk and hears no signal.
         in_time = self._pipe.poll(job.seconds + _GRACE_SECONDS)
         answer = self._answer() if in_time else None
         if answer is not None:
             return answer
         self.stop()
-        if not in_time or self._process.exitcode == -getattr(signal, "SIGALRM", 0):
+        number = -(self._process.exitcode or 0)
+        if not in_time or number == getattr(signal, "SIGALRM", None):
             message = f"reading it took more than {job.seconds:g} seconds"
             # Not for good: it may have been the disk.
             return job.unusable("hung_reader", message, permanent=False)
-        message = "reading it killed the process (memory?)"
-        return job.unusable("killed_reader", message, permanent=True)
+        if number in FAULTS:
+            message = f"reading it crashed the process ({signal.Signals(number).name})"
+            return job.unusable("killed_reader", message, permanent=True)
+        # Not for good: the system kills whom it likes when memory is short.
+        message = "the process that read it was killed (memory?)"
+        return job.unusable("killed_reader", message, permanent=False)
 
     def stop(self) -> None:
         """End the process."""
@@ -311,6 +340,15 @@ class _LoneReader:
         except (EOFError, OSError):
             return None
         return answer
+
+
+def _gone(processes: Sequence[BaseProcess]) -> bool:
+    """Whether all of them end within the grace."""
+    until = time.monotonic() + _GRACE_SECONDS
+    there = {process.sentinel for process in processes}
+    while there and (left := until - time.monotonic()) > 0:
+        there.difference_update(connection.wait(there, left))
+    return not there
 
 
 def failure_id(path: str) -> str:
@@ -335,12 +373,14 @@ def _prepared(job: _Job) -> Prepared | Unusable:
     try:
         photo = read_photo(job.path, max_side=job.max_side or None)
     except PhotoError as error:
-        # A file that cannot be opened today may be there tomorrow; damaged bytes stay damaged.
-        return job.unusable(error.kind, error.message, permanent=error.kind != "unreadable")
+        # A file that cannot be opened today may be there tomorrow, and so may the memory; damaged
+        # bytes stay damaged.
+        passing = error.kind == "unreadable" or isinstance(error.__cause__, MemoryError)
+        return job.unusable(error.kind, error.message, permanent=not passing)
     try:
         payload = job.prepare(photo)
     except MemoryError:
-        return job.unusable("too_large", "does not fit into memory", permanent=True)
+        return job.unusable("too_large", "does not fit into memory", permanent=False)
     except Exception as error:  # noqa: BLE001
         # One odd photo must not end the run; that it is this photo's row keeps it in sight.
         reason = " ".join(str(error).split())
@@ -372,8 +412,8 @@ def _serve(pipe: Any, parent: int) -> None:
 
 
 def _follow_parent(parent: int) -> None:
-    """Keep Ctrl-C for the parent, be quiet, and end when the parent is gone, however it went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Keep signals for the parent, be quiet, and end when the parent is gone, however it went."""
+    unheeding()
     # Decoders written in C complain straight to the terminal; the failure's row says it better.
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)

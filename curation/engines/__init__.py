@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from curation.engines.base import Engine
 from curation.engines.changes import told_changes
+from curation.engines.secret_options import refuse_secrets
 from curation.engines.spec import ModelSpec
 from curation.pocket.shipped import (
     POCKET_MAX_SIDE,
@@ -20,6 +21,12 @@ from uniqa.errors import UsageError, nearest
 
 ENGINES = ("auto", "vllm", "transformers", "server")
 """What a user may choose; ``auto`` is a server where a URL is named, else what is installed."""
+
+MEASURED_LACKS = (
+    "revision dtype context tensor_parallel gpus window max_side deadline separate_core url "
+    "key_variable options"
+).split()
+"""What would change nothing of ``measured``."""
 
 
 def make_engine(
@@ -43,10 +50,13 @@ def make_engine(
 
     Raises:
         EngineError: the engine is not installed, or the model's files cannot be found.
-        InputError, UsageError: the name or an option cannot be meant.
+        InputError, UsageError: the name or an option cannot be meant, or is a secret.
     """
     spec = ModelSpec(id=model) if isinstance(model, str) else model
+    options = {**(engine_options or {}), **spec.options}
+    refuse_secrets(options)
     if spec.id == "measured":
+        _refuse(spec, "measured", MEASURED_LACKS)
         from curation.engines.measured import MeasuredEngine
 
         return MeasuredEngine()
@@ -54,7 +64,6 @@ def make_engine(
     if chosen not in ENGINES:
         raise UsageError(f"unknown engine '{chosen}'", nearest(chosen, ENGINES))
     chosen = "server" if chosen == "auto" and spec.url else engine_for(chosen)
-    options = {**(engine_options or {}), **spec.options}
     if chosen == "server":
         return _server(spec, options, shots)
     if spec.url or spec.key_variable:
@@ -113,6 +122,11 @@ def _vllm(spec: ModelSpec, options: dict[str, Any], shots: int, log: Path | None
 
     if spec.tensor_parallel is not None:
         options["tensor_parallel_size"] = spec.tensor_parallel
+    size = options.get("tensor_parallel_size", 1)
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise UsageError(
+            f"vLLM's option 'tensor_parallel_size' is a whole number above 0, not {size!r}"
+        )
     if spec.id in POCKETS:
         options = POCKET_OPTIONS | options
     settings = _common(spec) | {"separate_core": spec.separate_core}
@@ -128,7 +142,7 @@ def _vllm(spec: ModelSpec, options: dict[str, Any], shots: int, log: Path | None
     from curation.engines.gpus import share_out
     from curation.engines.group import EngineGroup
 
-    shares = share_out(spec.gpus, int(options.get("tensor_parallel_size", 1)))
+    shares = share_out(spec.gpus, size)
     return EngineGroup(
         [
             one(share, log.with_stem(f"{log.stem}-{number}") if log else None)
@@ -137,7 +151,7 @@ def _vllm(spec: ModelSpec, options: dict[str, Any], shots: int, log: Path | None
     )
 
 
-def _refuse(spec: ModelSpec, engine: str, names: tuple[str, ...]) -> None:
+def _refuse(spec: ModelSpec, engine: str, names: Sequence[str]) -> None:
     for name in names:
         if getattr(spec, name):
             raise UsageError(

@@ -245,10 +245,10 @@ def read_failure(
     if status == 429 and "insufficient_quota" in text:
         return Hopeless(f"has no quota left for this key ({why})", "Raise the account's limit")
     if status in {408, 409, 425, 429, 500, 502, 503, 504, 529}:
-        return Again(str(status), why, wait, busy=status in {429, 503, 529})
-    # A 404 is about the address or the model: another run, with these put right, may ask again.
-    permanent = 400 <= status < 500 and status != 404
-    return Refused(identity, "rejected", why, permanent)
+        return Again(str(status), why, wait, busy=status in {429, 502, 503, 504, 529})
+    # Not for good: it is about the address, the model, or what the server allows, and another run
+    # may ask again when that is put right.
+    return Refused(identity, "rejected", why, False)
 
 
 def server_words(text: str) -> str:

@@ -43,12 +43,15 @@ MOST_TIMEOUTS = 2
 LONGEST_WAIT = 300.0
 """A server that asks to wait longer (a daily quota) ends the run."""
 
+SILENCE = frozenset({"unreachable", "connection", "timeout", "500", "502", "503", "504"})
+"""Reasons to try again that may be no word of the server: gateways answer for one that is gone."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds for one answer, attempts at most, seconds without a connection that end the run."""
+    """Seconds for one answer, attempts at most, seconds of silence that end the run."""
 
     timeout: float
     attempts: int
@@ -215,7 +218,8 @@ class Exchange:
             return Again("timeout", f"no answer in {self._limits.timeout:g} s", busy=True)
         except httpx.HTTPError as error:
             return Again("connection", self._reason(error))
-        self._line.heard()
+        if reply.status_code < 500:
+            self._line.heard()
         if reply.status_code != 200:
             wait = retry_after(reply.headers.get("Retry-After"))
             return read_failure(reply.status_code, reply.text, wait, request.caption_id)
@@ -246,11 +250,14 @@ class Exchange:
     def _settle_failure(self, turn: _Turn, failure: Again, now: float) -> None:
         if failure.busy:
             self._pacer.pushed_back(turn.epoch)
-        if failure.reason in {"unreachable", "connection", "timeout"}:
-            # A connection that broke was one until now.
-            silent = self._line.silent(now if failure.reason == "connection" else turn.sent, now)
+        # Whoever says how long to wait is there.
+        if failure.reason in SILENCE and failure.wait is None:
+            # Nobody was there all the while; but a connection that broke was one until now, and a
+            # gateway may have had a server behind it until now.
+            all_the_while = failure.reason in {"unreachable", "timeout"}
+            silent = self._line.silent(turn.sent if all_the_while else now, now)
             patience = self._limits.unreachable
-            if failure.reason == "timeout":
+            if failure.reason in {"timeout", "504"}:
                 patience = max(patience, 3 * self._limits.timeout)
             if silent > patience:
                 self.stopped = Hopeless(

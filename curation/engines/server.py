@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {
     "extra": {},
 }
 """What `options` may hold: requests in flight at most (how many there are adapts); attempts per
-request at most; seconds without any connection after which the run stops; how photos are sent
+request at most; seconds without any answer after which the run stops; how photos are sent
 (``png`` keeps every pixel, ``jpeg`` is a fifth of the size); more fields for every request, for
 example ``reasoning_effort``."""
 

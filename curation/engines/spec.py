@@ -32,7 +32,8 @@ class ModelSpec:
     max_side: int | None = None
     """Photos are shrunk to this many pixels on the longer side."""
     deadline: float | None = None
-    """Seconds without a finished request after which the engine counts as hung."""
+    """Seconds without a sign of life of vLLM after which it counts as hung, and ten times as many
+    without a finished request; of a server, seconds for one answer."""
     separate_core: bool = False
     """vLLM's engine core in a process of its own: more throughput on a GPU."""
     url: str = ""

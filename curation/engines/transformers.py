@@ -199,7 +199,7 @@ class _Model:
             try:
                 words = self._level_words(request.question.answer_start)
             except ValueError as error:
-                results |= _refused(request, "rejected", _reason(error), True)
+                results |= _refused(request, "rejected", _reason(error), False)
             else:
                 asked[request.caption_id] = (request, words)
         found: dict[str, list[_Next]] = {identity: [] for identity in asked}
@@ -226,7 +226,8 @@ class _Model:
             inputs, lengths = self._encode(batch)
         except Exception as error:  # noqa: BLE001 - processors raise anything for odd photos
             if len(batch) == 1:
-                return _refused(batch[0], "rejected", _reason(error), True)
+                # Not for good, as a prompt that is too long: settings decide it, and may be mended.
+                return _refused(batch[0], "rejected", _reason(error), False)
             return self._one_by_one(batch, ask)
         fits = [length < self.longest for length in lengths]
         if not all(fits):
@@ -252,7 +253,7 @@ class _Model:
         for request, length, fit in zip(batch, lengths, fits, strict=True):
             if not fit:
                 why = f"the prompt has {length} tokens; the model takes fewer than {self.longest}"
-                results |= _refused(request, "rejected", why, True)
+                results |= _refused(request, "rejected", why, False)
         rest = [request for request, fit in zip(batch, fits, strict=True) if fit]
         return results | (self._run(rest, ask) if rest else {})
 

@@ -2,13 +2,13 @@
 
 vLLM runs in the child (`worker`), normally engine core included, so that one process is the whole
 engine: when it dies its pipe closes and it is noticed at once; so it is when one of the processes
-dies that it runs its model in; when it hangs, nothing is heard before the deadline. Either way
-the whole family is killed and started anew, and what has no answer yet is asked in halves until
-the request that kills engines stands alone; it becomes a refused request and the rest goes on.
-Where memory gave out, windows stay smaller. While the last requests of a window are at work, the
-child has the next window already; after a death nothing is sent ahead until it is known whose fault
-that was. Ending the child gives all memory back before the next
-model starts. Only this module and its worker know vLLM.
+dies that it runs its model in; when it hangs, nothing is heard before the deadline, or for much
+longer nothing but that it is there. Either way the whole family is killed and started anew, and
+what has no answer yet is asked in halves until the request that kills engines stands alone; it
+becomes a refused request and the rest goes on. Where memory gave out, windows stay smaller. While
+the last requests of a window are at work, the child has the next window already; after a death
+nothing is sent ahead until it is known whose fault that was. Ending the child gives all memory back
+before the next model starts. Only this module and its worker know vLLM.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ START_SECONDS = 900.0
 
 RESTARTS = 20
 """An engine that dies this often without an answer in between is not going to recover."""
+
+WITHOUT_RESULT = 10
+"""Deadlines in which vLLM may take steps and finish nothing: on a slow CPU it works on dozens of
+requests at once, each of which takes minutes, before it has the first answer."""
+
+ENDING_SECONDS = 30.0
+"""A killed process that is there longer waits for a device, and nobody knows how long."""
 
 REMEMBERED = 64
 """Photos of exemplars that the child keeps at most."""
@@ -84,7 +91,8 @@ class VllmEngine:
             max_side: photos are shrunk to this many pixels on the longer side.
             window: requests handed to vLLM at once; halved for good when memory gives out.
             shots: exemplars that a question may come with.
-            deadline: seconds without a sign of life after which the engine counts as hung.
+            deadline: seconds without a sign of life, that is, of a step that vLLM took, after which
+                the engine counts as hung; `WITHOUT_RESULT` times as many without a result.
             gpu: which GPUs the child sees, as in ``CUDA_VISIBLE_DEVICES``; None leaves it all.
             separate_core: vLLM's engine core runs in a process beside the one that prepares
                 prompts: more throughput on a GPU, one more process to watch.
@@ -158,7 +166,7 @@ class VllmEngine:
                 args=(theirs, os.getpid(), self._setting),
                 name=f"uniqa-vllm-{self.model}",
             )
-            with without_ctrl_c():
+            with without_ctrl_c(signal.SIGTERM):
                 child.start()
             self._pipe, self._process, self._post = ours, child, Post(ours)
         theirs.close()
@@ -179,7 +187,8 @@ class VllmEngine:
         """Answers in the requests' order; a dead or hung engine costs only what kills it.
 
         Raises:
-            EngineError: it died again and again without one answer, or does not start any more.
+            EngineError: it died again and again without one answer, does not start any more, or was
+                closed and not started since.
         """
         results: list[Answer | Refused] = []
         waiting = [list(requests)] if requests else []
@@ -221,7 +230,11 @@ class VllmEngine:
         return in_order(requests, results)
 
     def close(self) -> None:
-        """End the child, politely if it is idle, and whatever it started."""
+        """End the child, politely if it is idle, and whatever it started.
+
+        Raises:
+            EngineError: it does not end.
+        """
         self._closed = True
         # One that loads or computes hears nothing before it is done.
         self._end(politely=not self._awaited)
@@ -230,12 +243,16 @@ class VllmEngine:
         self, requests: Sequence[Request], results: list[Answer | Refused], *, alone: bool
     ) -> None:
         """Put a window to the child and add to `results` as they come; `alone`, nothing else."""
+        if self._closed:
+            # Not started anew: whoever has closed it will not close it again.
+            raise EngineError(f"vLLM was closed, with questions to '{self.model}' left")
         if self._pipe is None:
-            self.start()
+            self._launch()
         missing = {one.caption_id for one in requests}
         results += [self._early.pop(one) for one in missing & self._early.keys()]
         missing -= {one.caption_id for one in results}
         self._send([one for one in requests if one.caption_id in missing - self._with_child])
+        answered = time.monotonic()
         while missing:
             if not alone and self._looks_ahead and self._with_child <= missing:
                 self._send(self.ahead()[: self.window])
@@ -243,6 +260,10 @@ class VllmEngine:
             if kind == "died":
                 why, memory = payload
                 raise EngineDied(why, memory=memory)
+            now = time.monotonic()
+            answered = now if payload else answered
+            if now - answered > WITHOUT_RESULT * self._deadline:
+                raise EngineDied("it takes steps, but finishes nothing")
             self._with_child.difference_update(one.caption_id for one in payload)
             results += [one for one in payload if one.caption_id in missing]
             others = [one for one in payload if one.caption_id not in missing]
@@ -253,7 +274,8 @@ class VllmEngine:
     def _send(self, requests: Sequence[Request]) -> None:
         new = [one for one in requests if one.caption_id not in self._early]
         if new:
-            assert self._post is not None
+            if self._post is None:
+                raise EngineDied("it was closed")
             self._with_child.update(one.caption_id for one in new)
             self._post.send(("window", self._window(new)))
 
@@ -284,8 +306,8 @@ class VllmEngine:
     def _next_message(self, patience: float) -> tuple[str, Any]:
         until = time.monotonic() + patience
         pipe, child = self._pipe, self._process
-        assert pipe is not None
-        assert child is not None
+        if pipe is None or child is None:
+            raise EngineDied("it was closed")
         while True:
             try:
                 if pipe.poll(0.5):
@@ -324,10 +346,12 @@ class VllmEngine:
         if politely:
             post.send(("stop", None))
             child.join(10)
-        _kill(child, family)
-        # Last: what was still being written to it fails only when it is dead.
-        post.close()
-        pipe.close()
+        try:
+            _kill(child, family)
+        finally:
+            # Last: what was still being written to it fails only when it is dead.
+            post.close()
+            pipe.close()
 
     def _where_to_look(self) -> str:
         return f"vLLM's own words are in {self._log}" if self._log else ""
@@ -355,16 +379,25 @@ def _gone(process: psutil.Process) -> bool:
 
 
 def _kill(child: BaseProcess, family: Sequence[psutil.Process]) -> None:
-    """End the child and all that it started, and wait until they are gone."""
+    """End the child and all that it started, and wait until they are gone.
+
+    Raises:
+        EngineError: the child is still there.
+    """
     child.kill()
     assert child.pid is not None
     # It leads a process group, which outlives it as long as something that it started does.
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    child.join()
+    child.join(ENDING_SECONDS)
     for process in family:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     until = time.monotonic() + 10
     while not all(_gone(process) for process in family) and time.monotonic() < until:
         time.sleep(0.05)
+    if child.is_alive():
+        raise EngineError(
+            f"vLLM's process {child.pid} does not end, though it was killed",
+            "Its device hangs: look at the GPU's driver or the disk",
+        )

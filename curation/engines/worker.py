@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from curation.children import unheeding
 from curation.engines.base import Answer, Refused, Request
 from curation.engines.level_words import LevelWords, level_words
 from curation.engines.messages import conversation, plain_prompt
@@ -70,9 +71,9 @@ class Window:
 
 def main(pipe: Connection, parent: int, setting: Setting) -> None:
     """Serve until told to stop, or until the pipe closes."""
-    # A session of its own: Ctrl-C is the parent's affair, and one signal ends the whole family.
+    # A session of its own: one signal of the parent ends the whole family, and no other does.
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    unheeding()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     _redirect(setting.log)
     if setting.gpu is not None:
@@ -197,12 +198,7 @@ class _Model:
         self.words: dict[str, LevelWords] = {}
 
     def ready(self) -> Ready:
-        family = [
-            process.pid
-            for process in psutil.Process().children(recursive=True)
-            if not any("resource_tracker" in word for word in process.cmdline())
-        ]
-        return Ready(self.llm.model_config.max_model_len, self.photos, tuple(family))
+        return Ready(self.llm.model_config.max_model_len, self.photos, _family())
 
     def add(self, window: Window) -> None:
         """Take a window, to be begun after those before it."""
@@ -251,7 +247,8 @@ class _Model:
             # Nothing of it has reached the model, unless memory or the core itself gave out.
             if out_of_memory(error) or isinstance(error, self.dead):
                 raise
-            refused = Refused(request.caption_id, "rejected", _reason(error), True)
+            # Not for good: the context and other settings decide it, which may be mended.
+            refused = Refused(request.caption_id, "rejected", _reason(error), False)
             return [self._settled(pending, refused)]
         return []
 
@@ -381,6 +378,16 @@ def _picture(image_id: str, pixels: Pixels) -> tuple[Any, str]:
     # The photo and its size say what the pixels are: hashing them would take longer.
     image = Image.fromarray(pixels)
     return image, f"{image_id}-{image.width}x{image.height}"
+
+
+def _family() -> tuple[int, ...]:
+    """The processes that the model runs in; helpers that end while loading are none of them."""
+    family = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if not any("resource_tracker" in word for word in process.cmdline()):
+                family.append(process.pid)
+    return tuple(family)
 
 
 def _follow(parent: int) -> None:

@@ -1,7 +1,8 @@
 """A child process that speaks the vLLM worker's protocol and fails as it is told: faults at will.
 
-What a request's question says happens: ``kill``, ``hang``, ``die``; ``crowd`` fails for want of
-memory in windows of more than `ROOM` requests, ``crush`` is killed for it.
+What a request's question says happens: ``kill``, ``hang``, ``die``; ``idle`` shows signs of life
+and answers nothing; ``crowd`` fails for want of memory in windows of more than `ROOM` requests,
+``crush`` is killed for it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ def main(pipe: Connection, parent: int, setting: worker.Setting) -> None:
             with Path(setting.log).open("a") as log:
                 log.write(f"{len(window.requests)} {len(window.photos)} {len(window.shots)}\n")
         for request in window.requests:
+            while request.question.text == "idle":
+                pipe.send(("some", []))
+                time.sleep(0.1)
             why = _fate(request, len(window.requests))
             if why:
                 pipe.send(("died", (why, "memory" in why)))

@@ -121,6 +121,9 @@ def test_a_wrong_command_line_is_exit_code_2(
         (["--ratings-task", "beauty"], ["beauty", "Known: aesthetic, quality"]),
         (["--scale", "one to five"], ["one to five", "1:5"]),
         (["--engine-option", "max_model_len"], ["NAME=VALUE"]),
+        (["--engine-option", "extra={a: 1"], ["--engine-option extra", "YAML"]),
+        (["--engine-option", "seed=3", "--model", "measured"], ["nothing to 'measured'"]),
+        (["--engine-option", "hf_token=hf_abc"], ["hf_token", "HF_TOKEN in the environment"]),
         (["--score-column", "ms", "--ratings", "TABLE"], ["ms", "Did you mean 'mos'"]),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from curation.config import RunConfig, merge_config, read_config
 from curation.engines import make_engine
 from curation.engines.base import Sampling
 from curation.engines.measured import MeasuredEngine
+from curation.engines.secret_options import refuse_secrets
 from curation.engines.spec import ModelSpec
 from uniqa.errors import InputError, UniqaError, UsageError
 from uniqa.levels import Scale
@@ -96,6 +98,12 @@ def test_a_model_directory_is_relative_to_the_run_file(tmp_path: Path) -> None:
         ({"guided": "yes please"}, ["'guided'", "true or false"]),
         ({"temperature": 9}, ["temperature (--temperature) cannot be 9"]),
         ({"top_p": 0}, ["top_p (--top-p) cannot be 0"]),
+        ({"models": [{"id": "x", "temperature": 9}]}, ["[0]: 'temperature' cannot be 9", "0 to 5"]),
+        ({"models": ["y", {"id": "x", "top_p": 0}]}, ["models[1]: 'top_p' cannot be 0"]),
+        ({"models": [{"id": "x", "deadline": 0}]}, ["models[0]: 'deadline' cannot be 0"]),
+        ({"models": [{"id": "x", "deadline": math.inf}]}, ["'deadline' cannot be inf"]),
+        ({"models": [{"id": "x", "temperature": math.nan}]}, ["'temperature' cannot be nan"]),
+        ({"models": [{"id": "x", "shots": 33}]}, ["'shots' cannot be 33"]),
         ({"tasks": ["beauty"]}, ["unknown task 'beauty'"]),
         ({"on_existing": "replcae"}, ["on_existing", "replace"]),
         ({"images": 3}, ["'images'", "a path or a list of paths"]),
@@ -150,6 +158,11 @@ def test_without_photos_nothing_is_done() -> None:
         (ModelSpec("pocket-a", engine="transformers", url="http://x"), "has no server"),
         (ModelSpec("pocket-a", engine="transformers", dtype="float16"), "has no 'dtype'"),
         (ModelSpec("m", engine="server", url="http://x/v1", tensor_parallel=2), "tensor_parallel"),
+        (ModelSpec("measured", options={"window": 8}), "measured has no 'options'"),
+        (ModelSpec("measured", window=8), "measured has no 'window'"),
+        (ModelSpec("m", engine="vllm", gpus="2", options={"tensor_parallel_size": "two"}), "'two'"),
+        (ModelSpec("m", engine="vllm", gpus="2", options={"tensor_parallel_size": 0}), "not 0"),
+        (ModelSpec("m", engine="vllm", options={"tensor_parallel_size": True}), "not True"),
     ],
 )
 def test_settings_an_engine_cannot_have(spec: ModelSpec, words: str) -> None:
@@ -164,3 +177,26 @@ def test_measured_needs_nothing() -> None:
 def test_a_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'images' stands there twice"):
         read_config(written(tmp_path, "images: a\nimages: b\n"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hf_token": "hf_Very0Secret"},
+        {"api_key": "sk-Very0Secret"},
+        {"extra": {"extra_headers": {"Authorization": "Bearer Very0Secret"}}},
+        {"extra": {"X-Api-Key": "Very0Secret"}},
+    ],
+)
+@pytest.mark.parametrize("model", ["measured", "pocket-a"])
+def test_secrets_are_no_options(model: str, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="Set HF_TOKEN in the environment") as caught:
+        make_engine(model, engine_options=options)
+    assert "Very0Secret" not in str(caught.value)
+    with pytest.raises(UsageError, match="would store a secret"):
+        make_engine(ModelSpec(model, options=options))
+
+
+def test_what_only_sounds_like_a_secret_is_an_option() -> None:
+    refuse_secrets({"hf_token": True, "max_num_batched_tokens": 2048, "tokenizer": "name"})
+    refuse_secrets({"extra": {"prompt_cache_key": "photos", "stop_token_ids": [1]}})

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-import os
+import resource
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from operator import attrgetter
@@ -8,17 +11,45 @@ from pathlib import Path
 
 import pytest
 
+from curation import images
 from curation.images import ImageStep, Prepared, Unusable, collect_images, failure_id
+from uniqa.containers import stamp
 from uniqa.errors import InputError
-from uniqa.photos import Photo, image_id_of
+from uniqa.photos import Photo, PhotoError, image_id_of
 from uniqa.ratings import read_ratings
 
 
-def kill_if_square(photo: Photo) -> int:
-    """A photo that takes its process along, like one that does not fit into memory."""
+def crash_if_square(photo: Photo) -> int:
+    """A photo that leads a decoder astray."""
     if photo.width == photo.height:
-        os._exit(9)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.raise_signal(signal.SIGSEGV)
     return photo.width
+
+
+def kill_if_square(photo: Photo) -> int:
+    """A photo in whose time the system, short of memory, kills the process."""
+    if photo.width == photo.height:
+        signal.raise_signal(signal.SIGKILL)
+    return photo.width
+
+
+def heed_nothing(photo: Photo) -> int:
+    """A reader that is told to end, as a batch system tells all processes of a job."""
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+    return photo.width
+
+
+def stop_if_square(photo: Photo) -> int:
+    """A reader that does not hear its own timer."""
+    if photo.width == photo.height:
+        signal.raise_signal(signal.SIGSTOP)
+    return photo.width
+
+
+def no_room(_photo: Photo) -> int:
+    raise MemoryError
 
 
 def test_inputs_are_sorted_into_photos_and_tables(
@@ -48,7 +79,7 @@ def test_inputs_that_hold_nothing_are_refused(tmp_path: Path) -> None:
         collect_images([tmp_path / "gone"])
 
 
-def test_windows_keep_order_and_a_killed_reader_costs_one_photo(
+def test_windows_keep_order_and_a_crashed_reader_costs_one_photo(
     tmp_path: Path, make_photo: Callable[..., Path]
 ) -> None:
     good = [make_photo(tmp_path / f"{i}.png", seed=i, size=(120, 60)) for i in range(3)]
@@ -56,7 +87,7 @@ def test_windows_keep_order_and_a_killed_reader_costs_one_photo(
     broken = tmp_path / "broken.jpg"
     broken.write_text("no photo")
     batches = [[good[0], broken], [killer, good[1]], [good[2]]]
-    with ImageStep(kill_if_square, 30, workers=1) as step:
+    with ImageStep(crash_if_square, 30, workers=1) as step:
         windows = list(step.windows([[str(path) for path in batch] for batch in batches]))
     assert [[item.path for item in window] for window in windows] == [
         [str(path) for path in batch] for batch in batches
@@ -71,6 +102,86 @@ def test_windows_keep_order_and_a_killed_reader_costs_one_photo(
         item = flat[name]
         assert isinstance(item, Unusable)
         assert (item.kind, item.permanent) == (kind, True)
+    assert "SIGSEGV" in flat["killer.png"].message
+
+
+def test_a_reader_that_others_killed_is_no_verdict_on_its_photo(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    good = str(make_photo(tmp_path / "good.png", size=(60, 30)))
+    unlucky = str(make_photo(tmp_path / "unlucky.png", size=(40, 40)))
+    with ImageStep(kill_if_square, 0, workers=2) as step:
+        first, second = next(step.windows([[good, unlucky]]))
+    assert isinstance(first, Prepared)
+    assert isinstance(second, Unusable)
+    assert (second.kind, second.permanent) == ("killed_reader", False)
+
+
+def test_readers_leave_it_to_their_parent_to_end(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    paths = [str(make_photo(tmp_path / f"{n}.png", seed=n)) for n in range(2)]
+    with ImageStep(heed_nothing, 0, workers=1) as step:
+        items = next(step.windows([paths]))
+        items.append(step._alone(paths[0]))
+    assert [type(item) for item in items] == [Prepared] * 3
+
+
+UNCLOSED = """
+import sys
+from operator import attrgetter
+from curation.images import ImageStep
+
+if __name__ == "__main__":
+    step = ImageStep(attrgetter("width"), 0, workers=1)
+    print(next(step.windows([[sys.argv[1]]]))[0].payload, step._alone(sys.argv[1]).payload)
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_program_that_closes_nothing_ends_all_the_same(
+    tmp_path: Path, make_photo: Callable[..., Path]
+) -> None:
+    """The standard library ends children where a program does not, and then waits for them."""
+    (tmp_path / "unclosed.py").write_text(UNCLOSED)
+    command = [sys.executable, tmp_path / "unclosed.py", make_photo(tmp_path / "a.png")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
+    assert (said.stdout, said.stderr) == ("48 48\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_reader_that_does_not_even_hear_its_timer_is_given_up(
+    tmp_path: Path, make_photo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "_START_SECONDS", 20.0)
+    monkeypatch.setattr(images, "_GRACE_SECONDS", 2.0)
+    good = [str(make_photo(tmp_path / f"{n}.png", seed=n, size=(60, 30))) for n in range(3)]
+    stuck = str(make_photo(tmp_path / "stuck.png", size=(40, 40)))
+    with ImageStep(stop_if_square, 0, workers=1, seconds=2) as step:
+        windows = list(step.windows([[good[0], stuck], good[1:2], good[2:]]))
+    first, hung, *others = [item for window in windows for item in window]
+    assert [type(item) for item in (first, *others)] == [Prepared] * 3
+    assert isinstance(hung, Unusable)
+    assert (hung.kind, hung.permanent) == ("hung_reader", False)
+
+
+def test_memory_that_is_short_is_no_verdict_on_a_photo(
+    tmp_path: Path, make_photo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(make_photo(tmp_path / "a.png"))
+    job = images._Job(path, 0, no_room, 60)
+    unprepared = images._prepared(job)
+
+    def no_room_to_read(_path: str, **_how: object) -> Photo:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise PhotoError(Path(path), "too_large", "does not fit into memory") from error
+
+    monkeypatch.setattr(images, "read_photo", no_room_to_read)
+    for item in (unprepared, images._prepared(job)):
+        assert item == Unusable(path, "too_large", "does not fit into memory", False, stamp(path))
 
 
 def test_no_photo_starts_no_process() -> None:

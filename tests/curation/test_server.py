@@ -243,10 +243,8 @@ def test_a_rejected_request_is_tried_once_and_stands_alone(
     first, second, third = engine_for(server).generate([request(n) for n in (1, 2, 3)])
     assert isinstance(first, Answer)
     assert isinstance(third, Answer)
-    # The address or the model may be put right; a request may not.
-    permanent = status != 404
     message = f"status {status}: The prompt is too long"
-    assert second == Refused("caption2", "rejected", message, permanent)
+    assert second == Refused("caption2", "rejected", message, False)
     assert server.attempts(2) == 1
 
 
@@ -321,6 +319,25 @@ def test_a_server_that_is_gone_ends_the_run(engine_for: Callable[..., ServerEngi
     assert engine.retries["unreachable"] > 0
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_that_is_gone_behind_a_gateway_ends_the_run(
+    serve: Callable[..., FaultyServer], engine_for: Callable[..., ServerEngine], status: int
+) -> None:
+    server = serve(plan={2: [Fault(status)] * 200})
+    engine = engine_for(server, unreachable=0.5, attempts=200, timeout=2.0)
+    assert isinstance(only(engine.generate([request(1)])), Answer)
+    with pytest.raises(EngineError, match=rf"has not answered for .*status {status}"):
+        engine.generate([request(2)])
+
+
+def test_a_server_that_says_when_to_come_back_is_not_gone(
+    serve: Callable[..., FaultyServer], engine_for: Callable[..., ServerEngine]
+) -> None:
+    server = serve(plan={1: [Fault(503, headers={"Retry-After": "1"})] * 2})
+    assert isinstance(only(engine_for(server, unreachable=0.5).generate([request(1)])), Answer)
+    assert server.attempts(1) == 3
+
+
 def test_a_server_that_comes_back_is_used_again(engine_for: Callable[..., ServerEngine]) -> None:
     told = FaultyServer()
     with told.running():
@@ -349,15 +366,16 @@ def test_the_window_grows_while_more_is_answered(
     assert 4 < server.most_at_once <= 16
 
 
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_the_window_shrinks_when_the_server_is_busy(
-    serve: Callable[..., FaultyServer], engine_for: Callable[..., ServerEngine]
+    serve: Callable[..., FaultyServer], engine_for: Callable[..., ServerEngine], status: int
 ) -> None:
-    server = serve(plan={seed: [Fault(429)] for seed in range(4)})
+    server = serve(plan={seed: [Fault(status)] for seed in range(4)})
     engine = engine_for(server)
     results = engine.generate([request(seed) for seed in range(8)])
     assert all(isinstance(one, Answer) for one in results)
     assert engine.in_flight < 4
-    assert engine.retries == {"429": 4}
+    assert engine.retries == {str(status): 4}
 
 
 # Start.

@@ -136,6 +136,37 @@ def test_a_dead_process_of_the_model_is_noticed_at_once(make: Make) -> None:
     assert len(sleepers()) == 1, "starting what runs already starts nothing"
 
 
+@pytest.mark.timeout(120)
+def test_an_engine_that_is_there_and_finishes_nothing_is_hung(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "WITHOUT_RESULT", 1)
+    engine = make(window=4, deadline=2.0)
+    results = engine.generate(requests(4, n2="idle"))
+    assert refused(results, 4) == ["n2"]
+    (hung,) = (one for one in results if isinstance(one, Refused))
+    assert "finishes nothing" in hung.message
+
+
+def test_a_killed_process_that_does_not_end_is_one_error() -> None:
+    class Stuck:
+        """In the hands of a driver that does not give it back."""
+
+        pid = 1 << 23  # more than any process has
+
+        def kill(self) -> None:
+            pass
+
+        def join(self, timeout: float | None = None) -> None:
+            assert timeout is not None, "this would wait for ever"
+
+        def is_alive(self) -> bool:
+            return True
+
+    with pytest.raises(EngineError, match="does not end, though it was killed"):
+        engine_module._kill(Stuck(), [])  # type: ignore[arg-type]
+
+
 def test_a_hopeless_engine_is_one_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "RESTARTS", 2)
     with pytest.raises(EngineError, match=r"died 3 times in a row.*nothing goes"):
@@ -150,6 +181,17 @@ def test_closing_an_engine_at_work_starts_nothing_anew(make: Make) -> None:
     with pytest.raises(EngineError, match="closed"):
         engine.generate(requests(2, "hang"))
     closing.join()
+
+
+def test_a_closed_engine_answers_nothing_until_it_is_started_again(make: Make) -> None:
+    engine = make()
+    assert refused(engine.generate(requests(2)), 2) == [], "it starts by itself, but only once"
+    engine.close()
+    with pytest.raises(EngineError, match="was closed"):
+        engine.generate(requests(2))
+    assert sleepers() == []
+    engine.start()
+    assert refused(engine.generate(requests(2)), 2) == []
 
 
 def test_photos_of_exemplars_travel_once(
@@ -218,10 +260,8 @@ def test_a_group_goes_on_without_a_lost_engine(make: Make, monkeypatch: pytest.M
     group = EngineGroup([first, second])
     group.start()
     assert (group.window, group.context, group.model) == (16, 2048, "model")
-    generate = first.generate
 
     def fails(some: list[Request]) -> list[Answer | Refused]:
-        generate(some)
         raise EngineError("no more")
 
     monkeypatch.setattr(first, "generate", fails)
