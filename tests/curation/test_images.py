@@ -170,7 +170,7 @@ def test_memory_that_is_short_is_no_verdict_on_a_photo(
     tmp_path: Path, make_photo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(make_photo(tmp_path / "a.png"))
-    job = images._Job(path, 0, no_room, 60)
+    job = images._Job(path, 0, no_room, 60, stamp(path))
     unprepared = images._prepared(job)
 
     def no_room_to_read(_path: str, **_how: object) -> Photo:
