@@ -17,7 +17,7 @@ from uniqa import console
 app = typer.Typer(help="Make and examine the pocket models.", no_args_is_help=True)
 
 # What a full build does; a rehearsal does a hundredth of it, to see that everything runs.
-CROPS, NEAR, FAR, TALK = 3000, 3000, 1100, 2000
+CROPS, NEAR, FAR, TALK = 3000, 3000, 1100, 2600
 APART = 900
 """Crops of photographs that the eyes do not learn from."""
 LOOKS = 7200
