@@ -16,9 +16,10 @@ TORCH := $(shell grep -i '^torch==' constraints-cpu.txt)
 demo: .venv/ready
 	$(BIN)/python benchmarks/demo.py $(DEMO)
 
-# Two at a time: loading models is the work of one core. A file's tests share what they load.
+# Two at a time, with a thread each: loading models is the work of one core. A file's tests share
+# what they load.
 test: .venv/ready browser
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The report is tested in a Chromium. Root on Debian gets it from apt; elsewhere these tests skip
 # unless one is there, or UNIQA_BROWSER names it.
