@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -354,9 +355,12 @@ def test_vllm_gets_the_pocket_options_and_the_users_win(
     pockets: Path, installed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: dict[str, Any] = {}
-    monkeypatch.setattr(
-        "curation.engines.vllm.VllmEngine", lambda model, **options: made.update(options)
-    )
+
+    def engine(_model: str, **options: Any) -> SimpleNamespace:
+        made.update(options)
+        return SimpleNamespace(revision="files-1")
+
+    monkeypatch.setattr("curation.engines.vllm.VllmEngine", engine)
     installed("transformers", "vllm")
     make_engine("pocket-a", engine_options={"max_model_len": 512})
     assert made["engine_options"] == POCKET_OPTIONS | {"max_model_len": 512}
