@@ -181,7 +181,11 @@ def test_a_record_opens_by_click_and_by_keys(browser: Browser, report: Path) -> 
         # And without a mouse: search, go down, open, close, go on from there.
         page.keyboard.press("/")
         page.keyboard.type("sentence 4")
-        page.wait_for_function("() => document.querySelectorAll('#cards mark').length > 0")
+        # Until the last key has been searched for, too.
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('#cards mark')].some("
+            "one => one.textContent.includes('4'))"
+        )
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")
         focused = "document.activeElement.dataset.row ?? document.activeElement.id"
