@@ -66,14 +66,19 @@ def requests(first: int, count: int) -> list[Request]:
     ]
 
 
-def test_engines_get_ahead_with_what_they_are_given_next() -> None:
+def in_step() -> list[Fake]:
+    """Two engines that look ahead and then wait for each other."""
     together = threading.Barrier(2, timeout=PATIENCE)
 
     def meets(fake: Fake) -> None:
         fake.look_ahead()
         together.wait()
 
-    engines = [Fake(meets), Fake(meets)]
+    return [Fake(meets), Fake(meets)]
+
+
+def test_engines_get_ahead_with_what_they_are_given_next() -> None:
+    engines = in_step()
     group = EngineGroup(engines)
     windows = [requests(0, 8), requests(8, 8), requests(16, 8)]
     for number, window in enumerate(windows):
@@ -87,13 +92,7 @@ def test_engines_get_ahead_with_what_they_are_given_next() -> None:
 
 
 def test_what_is_begun_of_a_window_that_comes_in_parts_is_asked_of_the_same_engine() -> None:
-    together = threading.Barrier(2, timeout=PATIENCE)
-
-    def meets(fake: Fake) -> None:
-        fake.look_ahead()
-        together.wait()
-
-    engines = [Fake(meets), Fake(meets)]
+    engines = in_step()
     group = EngineGroup(engines)
     window, after = requests(0, 8), requests(8, 8)
     group.ahead = lambda: after
