@@ -17,7 +17,7 @@ from uniqa import console
 app = typer.Typer(help="Make and examine the pocket models.", no_args_is_help=True)
 
 # What a full build does; a rehearsal does a hundredth of it, to see that everything runs.
-CROPS, NEAR, FAR, TALK = 3000, 3000, 1100, 2600
+CROPS, NEAR, FAR, TALK = 3000, 3000, 1100, 2200
 APART = 900
 """Crops of photographs that the eyes do not learn from."""
 LOOKS = 7200
@@ -38,11 +38,11 @@ def build(
     import torch
 
     from curation.pocket.assemble import make_tokenizer
-    from curation.pocket.eyes import averaged, train_eyes, train_locally
+    from curation.pocket.eyes import averaged, thumbnails_of, train_locally
     from curation.pocket.pictures import VARIANTS, make_pictures
     from curation.pocket.sources import apart, fetch_photographs
     from curation.pocket.talk import load_sight, look_all, save_sights
-    from curation.pocket.teach import teach
+    from curation.pocket.teach import teach, teach_eyes
 
     part = 0.01 if rehearsal else 1.0
     cores = os.cpu_count() or 2
@@ -59,15 +59,16 @@ def build(
     )
     own, own_rows = images[: crops * VARIANTS], rows[: crops * VARIANTS]
     near = train_locally(own, own_rows, folder / "near.pt", steps=steps(NEAR), seed=seed)
-    eyes = averaged(
-        [
-            train_eyes(
-                own, own_rows, folder / f"eyes-{name}.pt",
-                steps=steps(FAR), first=near, recolour=recolour, seed=seed,
-            )
-            for name, recolour in (("plain", False), ("recoloured", True))
+    thumbnails_of(own, folder)
+    # Two by two, side by side: steps of so small models are too short for more than a few threads
+    # to meet.
+    threads = max(1, cores // 2)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        pairs = [
+            pool.submit(teach_eyes, folder, own_rows, near, recolour, steps(FAR), seed, threads)
+            for recolour in (False, True)
         ]
-    )  # fmt: skip
+        eyes = averaged([pair.result() for pair in pairs])
     if not (folder / "sights.pt").exists():
         # The sights come last: where they are, this step is complete.
         torch.save(eyes.state_dict(), folder / "seeing.pt")
@@ -77,11 +78,9 @@ def build(
     readings = load_sight(folder / "sights.pt", POCKETS[0]).readings
     if not (folder / "tokenizer").exists():
         make_tokenizer(readings, seed).save_pretrained(folder / "tokenizer")
-    # Side by side: steps of so small models are too short for more than a few threads to meet.
     with ProcessPoolExecutor(len(POCKETS), get_context("spawn")) as pool:
         jobs = [
-            pool.submit(teach, name, folder, out, steps(TALK), seed, max(1, cores // 2))
-            for name in POCKETS
+            pool.submit(teach, name, folder, out, steps(TALK), seed, threads) for name in POCKETS
         ]
         for job in jobs:
             console.say(f"wrote {job.result()}")

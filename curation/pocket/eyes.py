@@ -316,7 +316,7 @@ def train_eyes(
         recolour: see `_colour_changes`.
     """
     torch.manual_seed(seed)
-    thumbnails = _thumbnails(images, checkpoint.parent / "thumbnails.npy")
+    thumbnails = thumbnails_of(images, checkpoint.parent)
     eyes, mean = Eyes(rows), Eyes(rows)
     if first is not None:
         eyes.vision.load_state_dict(first.vision.state_dict())
@@ -443,7 +443,9 @@ def _changed(frames: Tensor, matrices: Tensor) -> Tensor:
     return changed.clamp_(0, 255)
 
 
-def _thumbnails(images: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+def thumbnails_of(images: NDArray[np.uint8], folder: Path) -> NDArray[np.uint8]:
+    """The thumbnails of canvases, (n, TILE, TILE, 3), made once and kept in the folder."""
+    path = folder / "thumbnails.npy"
     if not path.exists():
         part = path.with_suffix(".part.npy")
         small = np.lib.format.open_memmap(

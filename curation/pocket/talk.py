@@ -132,8 +132,15 @@ class Lessons:
         self.tokenizer = tokenizer
         self.seed = seed
 
-    def row(self, index: int) -> tuple[list[int], list[int], list[tuple[list[int], int]]]:
+    def row(
+        self, index: int, batch: int
+    ) -> tuple[list[int], list[int], list[tuple[list[int], int]]]:
         """One row.
+
+        Args:
+            index: of the row; the same row every time.
+            batch: rows of a batch. All of one have as many exemplars, since the longest row
+                decides what a batch costs.
 
         Returns:
             The prefix's tokens; the pictures whose image tokens it holds, in order; and per
@@ -142,7 +149,9 @@ class Lessons:
         rng = random.Random(f"{self.seed}/{index}")
         task = rng.choice(TASKS)
         system, _ = question(task, "overall", "", rng)
-        shots = rng.choices((0, 1, 2), (0.64, 0.16, 0.2))[0]
+        shots = random.Random(f"{self.seed}/{index // batch}/shots").choices(
+            (0, 1, 2), (0.64, 0.16, 0.2)
+        )[0]
         style = rng.choice(STYLES)
         pictures: list[int] = []
         text = "<|im_start|>" + (f"System: {system}<end_of_utterance>\n" if system else "")
@@ -223,7 +232,7 @@ def train_talk(
             for group in optimizer.param_groups:
                 warm = min(1.0, (step + 1) / 100)
                 group["lr"] = rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
-            rows = [lessons.row(step * batch + place) for place in range(batch)]
+            rows = [lessons.row(step * batch + place, batch) for place in range(batch)]
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 loss = talker(rows, sight.tokens, 0.03 * spread)
             optimizer.zero_grad(set_to_none=True)

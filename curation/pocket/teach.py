@@ -1,14 +1,53 @@
-"""The last step of a build, for one model, in a process of its own."""
+"""The steps of a build that run two at a time, each in a process of its own.
+
+Functions of a module of their own, so that such a process can find them.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from curation.pocket.eyes import Eyes
+
+
+def teach_eyes(
+    folder: Path,
+    rows: NDArray[np.float32],
+    near: Eyes,
+    recolour: bool,
+    steps: int,
+    seed: int,
+    threads: int,
+) -> Eyes:
+    """Teach one of the two pairs of eyes that are averaged, on the first pictures of the build.
+
+    Args:
+        folder: of the build, with its canvases and thumbnails.
+        rows: the truth of the pictures to learn from, (n, targets.WIDTH).
+        near: eyes that `train_locally` has taught.
+        recolour, steps, seed: as for `train_eyes`.
+        threads: to compute with.
+    """
+    import torch
+
+    from curation.pocket.eyes import train_eyes
+
+    torch.set_num_threads(threads)
+    images = np.load(folder / "canvases.npy", mmap_mode="r")[: len(rows)]
+    name = "recoloured" if recolour else "plain"
+    return train_eyes(
+        images, rows, folder / f"eyes-{name}.pt",
+        steps=steps, first=near, recolour=recolour, seed=seed,
+    )  # fmt: skip
 
 
 def teach(name: str, folder: Path, out: Path, steps: int, seed: int, threads: int) -> Path:
     """Teach one model to talk and write it; everything it needs is in the build's folder.
-
-    A function of its own module, so that a process of its own can find it.
 
     Returns:
         The model's directory, ``out/name``.

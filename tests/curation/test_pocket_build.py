@@ -111,15 +111,18 @@ def test_lessons_are_what_the_template_makes(readings: list[Reading]) -> None:
     lessons = Lessons("pocket-a", sight, tokenizer, seed=0)
     shots = set()
     for index in range(12):
-        prefix, pictures, exchanges = lessons.row(index)
+        prefix, pictures, exchanges = lessons.row(index, 1)
         shots.add(len(pictures) - 1)
         assert prefix.count(SPECIAL.index("<image>")) == 5 * TILE_TOKENS * len(pictures)
         for ids, length in exchanges:
             told = tokenizer.decode(ids[-length:])
             assert told.endswith(".<end_of_utterance>")
             assert tokenizer.decode(ids[:-length]).endswith("Assistant:")
-        assert lessons.row(index) == (prefix, pictures, exchanges)
+        assert lessons.row(index, 1) == (prefix, pictures, exchanges)
     assert shots == {0, 1, 2}
+    for start in range(0, 24, 4):
+        together = {len(lessons.row(index, 4)[1]) for index in range(start, start + 4)}
+        assert len(together) == 1
 
 
 def test_answers_of_a_row_do_not_see_one_another(readings: list[Reading]) -> None:
@@ -131,7 +134,7 @@ def test_answers_of_a_row_do_not_see_one_another(readings: list[Reading]) -> Non
     tokenizer = make_tokenizer(readings, texts=400)
     torch.manual_seed(0)
     tokens = torch.randn(len(readings), 5 * TILE_TOKENS, 128)
-    row = Lessons("pocket-b", Sight(tokens, readings), tokenizer, seed=0).row(0)
+    row = Lessons("pocket-b", Sight(tokens, readings), tokenizer, seed=0).row(0, 1)
     config = config_of("pocket-b", len(tokenizer))
     config._attn_implementation = "sdpa"
     talker = _Talker(Idefics3ForConditionalGeneration(config)).eval()
