@@ -66,7 +66,7 @@ def bottleneck(seconds: Seconds, *, engine: str) -> Bottleneck:
 _ENGINE = {
     "vllm": "more GPUs (--gpus), a smaller model, fewer cues or a larger window",
     "server": "more servers or replicas behind the URL, or a larger window",
-    "transformers": "install vLLM, which is several times faster",
+    "transformers": "install vLLM, which is faster with models of the usual size",
     "measured": "more --workers, up to the number of cores",
 }
 _REMEDY = {

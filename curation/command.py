@@ -170,6 +170,7 @@ def run_generate(
         raise UsageError("exemplars are named, but none is to be shown", "Say how many by --shots")
     run = _Run(config, engine, engine_options or {}, library, inputs, {}, dry_run)
     engines = [run.start(spec, number) for number, spec in enumerate(config.models)]
+    _check_replaces(config, engines)
     # A server is asked for its model here: one that is not there leaves no empty corpus.
     _ = [one.revision for one in engines]
     if dry_run and not config.corpus.is_file():
@@ -200,6 +201,18 @@ def _check_twice(config: RunConfig) -> None:
         if full in seen:
             raise UsageError(f"the model '{spec.id}' is named twice with the same settings")
         seen.append(full)
+
+
+def _check_replaces(config: RunConfig, engines: Sequence[Engine]) -> None:
+    """Raise UsageError if one model's captions would take the place of its own of this run."""
+    names = [engine.model for engine in engines]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if config.on_existing == "replace" and twice:
+        raise UsageError(
+            f"two models of this run are called '{twice[0]}': with --on-existing replace the "
+            "second would take the place of the first",
+            "Replace by one of them, then run the other with --on-existing add",
+        )
 
 
 def _all_models(

@@ -77,11 +77,8 @@ VERDICT_COLUMNS = frozenset(
 )
 """Columns of the view `corpus` that no policy may use: they follow from runs, not from captions."""
 
-INDEXED = 4096
-"""So many rows at most are found one by one by their keys; more by a join."""
-
-LARGE = 200_000
-"""Rows from which on reading a whole column takes longer than looking a window's keys up."""
+ROWS_PER_KEY = 500
+"""Rows whose keys are read by a join in the time in which one key is looked up in the index."""
 
 CACHE_BYTES = 64 << 20
 CAPTION_BYTES = 110
@@ -414,7 +411,7 @@ class Corpus:
         A few keys of a large table are looked up in the primary key's index, which takes as long
         however large it is; a join, which reads the whole column, is quicker otherwise.
         """
-        if len(values) > INDEXED or self._rows_about(table) < LARGE:
+        if len(values) * ROWS_PER_KEY > self._rows_about(table):
             with self._registered(pa.table({"value": pa.array(values, pa.string())})) as name:
                 return self.rows(
                     f'SELECT {key}, {columns} FROM {name} JOIN "{table}" ON {key} = value'

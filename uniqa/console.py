@@ -166,16 +166,32 @@ def cell(value: object) -> str:
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Items per second, averaged by rich over the last half minute."""
-        speed = task.finished_speed or task.speed
+        """Items per second: the task's own ``rate``, or rich's over the last half minute."""
+        speed = task.fields.get("rate") or task.finished_speed or task.speed
         return Text(f"{speed:,.1f}/s" if speed else "–/s")
+
+
+class _LeftColumn(TimeRemainingColumn):
+    def render(self, task: Task) -> Text:
+        """As rich has it, but by the task's own ``rate`` if it has one."""
+        rate, left = task.fields.get("rate"), task.remaining
+        if not rate or left is None or task.finished:
+            return super().render(task)
+        return Text(clock(left / rate), style="progress.remaining")
+
+
+def clock(seconds: float) -> str:
+    """A duration as progress bars show it: h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A progress display on stderr: stage, bar, done/total, rate, elapsed, remaining, notes.
 
-    Tasks may carry a ``note`` field. Where stderr is no terminal nothing moves; the commands'
+    Tasks may carry a ``note`` field, and a ``rate`` in items per second where what was passed over
+    at once would make rich's own wrong. Where stderr is no terminal nothing moves; the commands'
     closing lines say what was done.
     """
     # On a narrow terminal the total and the time left matter more than the note.
@@ -187,7 +203,7 @@ def progress() -> Iterator[Progress]:
         MofNCompleteColumn(),
         _RateColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        _LeftColumn(),
         *([TextColumn("{task.fields[note]}")] if wide else []),
         console=people,
         transient=False,

@@ -13,6 +13,9 @@ from pathlib import Path
 from curation.pocket.shipped import POCKETS, shipped_models
 from uniqa.errors import EngineError, InputError, UsageError
 
+_SMALL = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
+"""Endings of what a model consists of beside its weights."""
+
 
 def locate_model(model: str) -> tuple[Path, str, str]:
     """Where a model's files are, what it is called and which revision it is.
@@ -46,7 +49,8 @@ def locate_model(model: str) -> tuple[Path, str, str]:
 
     name, _, revision = model.partition("@")
     try:
-        patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+        # Code is fetched but runs only where an engine option says that it may.
+        patterns = [*(f"*{suffix}" for suffix in _SMALL), "*.safetensors"]
         path = Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -71,7 +75,7 @@ def _shipped(name: str) -> tuple[Path, str, str]:
 def _folder_revision(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in {".json", ".jinja", ".txt", ".model"}:
+        if path.suffix in _SMALL:
             digest.update(path.name.encode() + path.read_bytes())
         elif path.suffix == ".safetensors":
             with path.open("rb") as file:

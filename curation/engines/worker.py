@@ -176,7 +176,7 @@ class _Model:
         self.llm = LLM(model=setting.folder, **(defaults | setting.options))
         self.dead = EngineDeadError
         self.tokenizer: Any = self.llm.get_tokenizer()
-        self.has_template = bool(getattr(self.tokenizer, "chat_template", None))
+        self.has_template = _has_template(setting.folder, self.tokenizer)
         config = self.llm.model_config
         if not config.is_multimodal_model:
             raise ValueError("it is a model for text only, without eyes for photos")
@@ -369,6 +369,19 @@ class _Model:
             return Refused(identity, "not_a_number", str(error), True)
         text = pending.words.sentence(levels)
         return Answer(identity, text, "stop", prompt_tokens, pending.parts, cached, levels)
+
+
+def _has_template(folder: str, tokenizer: Any) -> bool:
+    """Whether vLLM will find a chat template: the tokenizer's, or one that only a processor has."""
+    if getattr(tokenizer, "chat_template", None):
+        return True
+    from transformers import AutoProcessor
+
+    try:
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError):
+        return False
+    return bool(getattr(processor, "chat_template", None))
 
 
 def _picture(image_id: str, pixels: Pixels) -> tuple[Any, str]:

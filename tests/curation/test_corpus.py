@@ -361,7 +361,7 @@ def test_keys_are_found_in_large_and_in_small_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
     """By the primary key's index or by a join: the same rows."""
-    monkeypatch.setattr(corpus_module, "LARGE", 0 if large else 10**9)
+    monkeypatch.setattr(corpus_module, "ROWS_PER_KEY", 0 if large else 500)
     monkeypatch.setattr(corpus_module, "PER_LOOK", 3)
     with Corpus(tmp_path / "c.duckdb", write=True) as corpus:
         corpus.put("captions", [caption_row(number, 0) for number in range(0, 20, 2)])

@@ -15,6 +15,7 @@ from curation.filter import apply_policy
 from curation.generate import Generation
 from curation.policy import read_policy
 from curation.refine import Settings, refine
+from tests.conftest import Said
 from tests.curation import test_generate as made_up
 from tests.curation.test_generate import FakeEngine, answer, plan
 
@@ -156,3 +157,16 @@ def test_a_run_goes_on_with_those_that_did_not_finish(corpus: Corpus) -> None:
     third = corpus.begin_run("generate", 0, config)
     corpus.finish_run(third, "failed", {})
     assert resumed_runs(corpus, told) == [third, second]
+
+
+def test_two_models_of_one_name_replace_nothing(
+    curate: Callable[..., Said], photos: list[str], tmp_path: Path
+) -> None:
+    """The second would take the place of what the first has just written."""
+    file = tmp_path / "run.yaml"
+    file.write_text("models:\n- id: measured\n- id: measured\n  n: 2\n")
+    arguments = ("--config", file, "--corpus", tmp_path / "two.duckdb", *photos)
+    said = curate("generate", *arguments, "--on-existing", "replace")
+    (error,) = said.errors
+    assert "two models of this run are called 'measured'" in error
+    assert not (tmp_path / "two.duckdb").exists()

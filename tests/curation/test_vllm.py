@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from transformers import AutoTokenizer
 
-from curation.engines.base import Answer, Refused, Request, Sampling
+from curation.engines.base import Answer, Refused, Request, Sampling, untold
 from curation.engines.group import EngineGroup
 from curation.engines.locate import locate_model
 from curation.engines.transformers import TransformersEngine
 from curation.engines.vllm import VllmEngine
+from curation.engines.worker import _has_template
 from curation.prompts import Exemplar, PromptLibrary
 from tests import tiny_blip2, tiny_idefics3
 from uniqa.errors import EngineError, InputError, UsageError
@@ -108,10 +111,10 @@ def test_answers_survives_a_bad_request_and_a_killed_worker(model: Path, tmp_pat
         # Killed while it works: noticed, restarted, and nothing but time is lost.
         (worker,) = children()
         many = [request(n, image=n % 3, temperature=1.0, max_tokens=64) for n in range(64)]
-        killer = threading.Timer(0.05, os.kill, (worker.pid, signal.SIGKILL))
-        killer.start()
+        engine.on_answered = lambda _answers: worker.kill() if worker.is_running() else None
         started = time.monotonic()
         results = engine.generate(many)
+        engine.on_answered = untold
         assert {one.caption_id for one in results} == {one.caption_id for one in many}
         assert sum(isinstance(one, Refused) for one in results) <= 1
         assert time.monotonic() - started < 120
@@ -129,6 +132,21 @@ def test_answers_survives_a_bad_request_and_a_killed_worker(model: Path, tmp_pat
         engine.close()
     assert children() == [], "closing the engine ends its process"
     engine.close()
+
+
+def test_a_template_that_only_the_processor_has_is_found(model: Path, tmp_path: Path) -> None:
+    """As older checkpoints keep it: vLLM finds it there, so exemplars are shown as photos."""
+    folder = tmp_path / "older"
+    shutil.copytree(model, folder)
+    template = (folder / "chat_template.jinja").read_text("utf-8")
+    (folder / "chat_template.jinja").unlink()
+    bare = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    assert not bare.chat_template
+    assert not _has_template(str(folder), bare)
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    bare = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    assert not bare.chat_template
+    assert _has_template(str(folder), bare)
 
 
 def test_a_dead_engine_core_is_noticed_in_seconds(model: Path, tmp_path: Path) -> None:
@@ -151,11 +169,12 @@ def test_a_dead_engine_core_is_noticed_in_seconds(model: Path, tmp_path: Path) -
         engine._end = ended  # type: ignore[method-assign]
         killed: list[float] = []
 
-        def kill() -> None:
-            killed.append(time.monotonic())
-            core.kill()
+        def kill(_answers: int) -> None:
+            if not killed:
+                killed.append(time.monotonic())
+                core.kill()
 
-        threading.Timer(0.2, kill).start()
+        engine.on_answered = kill
         results = engine.generate(many)
         assert {one.caption_id for one in results} == {one.caption_id for one in many}
         assert all(isinstance(one, Answer) for one in results)
