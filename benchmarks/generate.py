@@ -219,7 +219,7 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
 
     from curation.engines import make_engine, worker
     from curation.engines.messages import conversation
-    from curation.incontext import exemplars_of
+    from curation.incontext import bank_of, exemplars_of
     from curation.plan import Plan
     from curation.prompts import PromptLibrary
     from curation.shots import ShotPhotos
@@ -233,7 +233,9 @@ def _bare(options: argparse.Namespace, paths: Sequence[str], *, naive: bool) -> 
         library=library,
         sampling=config.sampling,
         seed=config.seed,
-        exemplars=exemplars_of(None, config, library, options.shots, run_id=""),
+        exemplars=exemplars_of(
+            None, config, library, options.shots, "", bank_of(config, library, {}, None)
+        ),
     )
     # The very options that `generate` gives to vLLM.
     llm = worker._Model(engine._setting).llm

@@ -49,7 +49,7 @@ def read_bank(path: Path, library: PromptLibrary) -> list[Banked]:
 
     Args:
         path: YAML list or JSON lines of ``{image, task, answer, level?, question?, group?}``;
-            images are relative to the file.
+            images are relative to the file. Without a group a photo is one by itself.
         library: gives the question where an item has none.
 
     Raises:
@@ -116,16 +116,26 @@ def draw_bank(
     candidates = _candidates(corpus, task, library, seed)
     groups = len({shot.group for shot in candidates})
     if groups < shots * sets:
-        raise InputError(
-            f"{sets} × {shots} exemplars for the task '{task}' are wanted, but {corpus.path} holds "
-            f"usable captions of {groups} rated train photos of different groups",
-            "Generate captions of more rated photos first, lower --shots or the number of sets, "
-            "or bring your own by --exemplars FILE",
-        )
+        raise too_few(corpus.path, task, shots=shots, sets=sets, groups=groups)
     vectors = _vectors(corpus, [shot.answer for shot in candidates], encoder, load)
     by_image = {shot.image_id: vectors[shot.answer] for shot in candidates}
     chosen = choose(candidates, shots * sets, seed=seed, vectors=by_image)
     return ExemplarSets.dealt(task, chosen, rest=candidates, shots=shots, seed=seed)
+
+
+def groups_to_draw(corpus: Corpus, task: str, library: PromptLibrary, seed: int) -> int:
+    """Of how many groups `draw_bank` could draw exemplars now."""
+    return len({shot.group for shot in _candidates(corpus, task, library, seed)})
+
+
+def too_few(path: Path, task: str, *, shots: int, sets: int, groups: int) -> InputError:
+    """That the corpus at `path` cannot supply so many."""
+    return InputError(
+        f"{sets} × {shots} exemplars for the task '{task}' are wanted, but {path} holds "
+        f"usable captions of {groups} rated train photos of different groups",
+        "Generate captions of more rated photos first, lower --shots or the number of sets, "
+        "or bring your own by --exemplars FILE",
+    )
 
 
 def _items(path: Path) -> list[Any]:

@@ -2,138 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from tempfile import gettempdir
+from dataclasses import replace
 from typing import Any
 
-from curation.bottleneck import Bottleneck, Seconds, bottleneck
+from curation.bottleneck import bottleneck
 from curation.config import RunConfig
 from curation.corpus import Corpus
-from curation.engines import default_models, make_engine
+from curation.dryrun import all_dry
+from curation.engines import default_models
 from curation.engines.base import Engine
 from curation.engines.spec import ModelSpec
-from curation.exemplars import ExemplarSets
-from curation.existing import resumed_runs
-from curation.generate import KNOWN_UNUSABLE, Counts, Generation
+from curation.generate import KNOWN_UNUSABLE, Generation
 from curation.incontext import exemplars_of
-from curation.inputs import Inputs, read_inputs
-from curation.plan import Plan, Rated
-from curation.preflight import PROBE_PHOTOS, Probe, probe
+from curation.inputs import read_inputs
 from curation.prompts import PromptLibrary
-from curation.ratings import known_splits
+from curation.running import ModelResult, Run
 from curation.showing import Display
 from curation.snapshot import Passing, Publisher
-from uniqa.console import people, say, warn
+from uniqa.console import say, warn
 from uniqa.errors import UsageError
-
-Ratings = Mapping[str, tuple[Rated, ...]]
-
-
-@dataclass(frozen=True)
-class ModelResult:
-    """What one model did in a run; or, after a dry run, would have to do."""
-
-    model: str
-    counts: Counts
-    failures: dict[str, int] = field(default_factory=dict)
-    seconds: Seconds | None = None
-    limit: Bottleneck | None = None
-    probe: Probe | None = None
-
-    @property
-    def failure_rate(self) -> float:
-        """Share of the photos and captions that failed, among all that there are, in [0, 1]."""
-        counts = self.counts
-        captions = counts.failed / max(1, counts.resumed + counts.made + counts.failed)
-        photos = counts.photos_failed / max(1, counts.photos)
-        return max(captions, photos)
-
-    @property
-    def cache_hits(self) -> float | None:
-        """Share of the prompts' tokens that came from the prefix cache; None where unknown."""
-        counts = self.counts
-        return counts.cached_tokens / counts.prompt_tokens if counts.prompt_tokens else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        told: dict[str, Any] = {"model": self.model, **asdict(self.counts)}
-        told["failures"] = self.failures
-        if self.seconds is not None:
-            told["seconds"] = {k: round(v, 2) for k, v in asdict(self.seconds).items()}
-            told["prefix_cache_hits"] = self.cache_hits
-        if self.limit is not None:
-            told["bottleneck"] = self.limit.as_dict()
-        if self.probe is not None:
-            told["probe"] = self.probe.as_dict()
-            told["seconds_needed"] = round(self.probe.seconds_for(self.counts.missing))
-        return told
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What all models of a run share."""
-
-    config: RunConfig
-    engine: str
-    engine_options: Mapping[str, Any]
-    library: PromptLibrary
-    inputs: Inputs
-    ratings: Ratings
-    dry: bool = False
-
-    def plan(self, spec: ModelSpec, exemplars: Mapping[str, ExemplarSets]) -> Plan:
-        """What is wanted of one model."""
-        config = self.config
-        return Plan(
-            tasks=config.tasks,
-            cues={name: self.library.cues(name, config.cues) for name in config.tasks},
-            library=self.library,
-            sampling=spec.sampling(config.sampling),
-            seed=config.seed,
-            samples=config.n if spec.n is None else spec.n,
-            guided=config.guided,
-            ratings=self.ratings,
-            exemplars=exemplars,
-        )
-
-    def check(self) -> None:
-        """Raise UsageError where something is known of photos that no template has words for."""
-        if any(rated.known for ratings in self.ratings.values() for rated in ratings):
-            self.library.check_known(self.config.tasks)
-
-    def told(self) -> dict[str, Any]:
-        """The run's configuration, as it stands in the corpus."""
-        settings = {"engine": self.engine, "engine_options": self.engine_options}
-        told: dict[str, Any] = json.loads(json.dumps(settings | asdict(self.config), default=str))
-        return told
-
-    def resumed(self, corpus: Corpus) -> list[str]:
-        """The runs whose captions count as this one's own, where captions are added."""
-        return resumed_runs(corpus, self.told()) if self.config.on_existing == "add" else []
-
-    def shots(self, spec: ModelSpec) -> int:
-        """Exemplars that a model is shown."""
-        return self.config.shots if spec.shots is None else spec.shots
-
-    def start(self, spec: ModelSpec, number: int) -> Engine:
-        """The model's engine; nothing is loaded yet."""
-        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(spec.id).name)
-        corpus = self.config.corpus
-        folder = corpus.with_name(f"{corpus.stem}.logs")
-        if self.dry:
-            # A dry run leaves nothing where it was called.
-            folder = Path(gettempdir()) / f"uniqa-dry-run-{os.getpid()}"
-        return make_engine(
-            spec,
-            engine=self.engine,
-            engine_options=self.engine_options,
-            shots=self.shots(spec),
-            log=(folder / f"vllm-{number}-{safe}.log").absolute(),
-        )
 
 
 def run_generate(
@@ -168,27 +56,22 @@ def run_generate(
     _check_twice(config)
     if config.exemplars and not (config.shots or any(spec.shots for spec in config.models)):
         raise UsageError("exemplars are named, but none is to be shown", "Say how many by --shots")
-    run = _Run(config, engine, engine_options or {}, library, inputs, {}, dry_run)
+    run = Run(config, engine, engine_options or {}, library, inputs, dry_run)
     engines = [run.start(spec, number) for number, spec in enumerate(config.models)]
     _check_replaces(config, engines)
     # A server is asked for its model here: one that is not there leaves no empty corpus.
     _ = [one.revision for one in engines]
-    if dry_run and not config.corpus.is_file():
-        # Nothing to compare with, and a dry run leaves nothing behind.
-        run = replace(run, ratings=inputs.rated(seed=config.seed, known={}))
-        run.check()
-        return [_dry(run, None, *pair, probe_photos) for pair in _pairs(config, engines)]
-    with Corpus(config.corpus, write=not dry_run) as corpus:
-        ratings = inputs.rated(seed=config.seed, known=known_splits(corpus))
-        run = replace(run, ratings=ratings)
-        run.check()
+    is_new = not config.corpus.is_file()
+    if is_new:
+        # A run that cannot be leaves no empty corpus, and a dry run leaves nothing.
+        run = run.ready(None, engines)
         if dry_run:
-            return [_dry(run, corpus, *pair, probe_photos) for pair in _pairs(config, engines)]
+            return all_dry(run, None, engines, probe_photos)
+    with Corpus(config.corpus, write=not dry_run) as corpus:
+        run = run if is_new else run.ready(corpus, engines)
+        if dry_run:
+            return all_dry(run, corpus, engines, probe_photos)
         return _all_models(run, corpus, engines, should_stop)
-
-
-def _pairs(config: RunConfig, engines: Sequence[Engine]) -> list[tuple[ModelSpec, Engine]]:
-    return list(zip(config.models, engines, strict=True))
 
 
 def _check_twice(config: RunConfig) -> None:
@@ -216,7 +99,7 @@ def _check_replaces(config: RunConfig, engines: Sequence[Engine]) -> None:
 
 
 def _all_models(
-    run: _Run, corpus: Corpus, engines: Sequence[Engine], should_stop: Callable[[], bool]
+    run: Run, corpus: Corpus, engines: Sequence[Engine], should_stop: Callable[[], bool]
 ) -> list[ModelResult]:
     config = run.config
     told = run.told()
@@ -227,7 +110,7 @@ def _all_models(
     publisher = Publisher(corpus, run_id)
     try:
         with publisher:
-            for spec, engine in _pairs(config, engines):
+            for spec, engine in run.pairs(engines):
                 results.append(
                     _one_model(run, corpus, spec, engine, run_id, resumed, should_stop, publisher)
                 )
@@ -244,7 +127,7 @@ def _all_models(
 
 
 def _one_model(
-    run: _Run,
+    run: Run,
     corpus: Corpus,
     spec: ModelSpec,
     engine: Engine,
@@ -255,9 +138,8 @@ def _one_model(
 ) -> ModelResult:
     config, paths = run.config, run.inputs.paths
     # Only now: the captions of a model before may serve this one as exemplars.
-    shown = exemplars_of(
-        corpus, config, run.library, run.shots(spec) if engine.listens else 0, run_id
-    )
+    shots = run.turn(spec, engine).shots
+    shown = exemplars_of(corpus, config, run.library, shots, run_id, run.bank)
     passing = Passing(engine.model, publisher)
     with Display(engine.model) as display:
 
@@ -346,35 +228,3 @@ def _pace(generation: Generation) -> str:
         parts.append(f"prefix cache {counts.cached_tokens / counts.prompt_tokens:.0%}")
     loaded = f", loaded in {seconds.loading:,.1f} s" if seconds.loading > 1 else ""
     return ", ".join(parts) + ")" + loaded
-
-
-def _dry(
-    run: _Run, corpus: Corpus | None, spec: ModelSpec, engine: Engine, probing: bool
-) -> ModelResult:
-    paths, shots = run.inputs.paths, run.shots(spec) if engine.listens else 0
-    shown = exemplars_of(corpus, run.config, run.library, shots, run_id="")
-    plan = run.plan(spec, shown)
-    if corpus is None:
-        per_photo = plan.heard_by(engine).per_photo
-        counts, failures = Counts(photos=len(paths), wanted=len(paths) * per_photo), {}
-    else:
-        generation = Generation(
-            corpus,
-            engine,
-            plan,
-            run_id="",
-            on_existing=run.config.on_existing,
-            resumed=run.resumed(corpus),
-        )
-        counts, failures = generation.missing(paths), dict(generation.failures)
-    found: Probe | None = None
-    few = PROBE_PHOTOS * plan.heard_by(engine).per_photo
-    if probing and 0 < counts.missing <= few:
-        say(f"{engine.model}: {counts.missing:,} captions are too few to be worth a probe")
-    elif probing and counts.missing:
-        try:
-            with people.status(f"{engine.model}: asked about a few photos …"):
-                found = probe(engine, plan, paths, workers=run.config.workers)
-        finally:
-            engine.close()
-    return ModelResult(engine.model, counts, failures, probe=found)

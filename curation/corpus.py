@@ -397,6 +397,10 @@ class Corpus:
         found = self._look_up("files", "path", "size, mtime_ns, image_id", paths)
         return {path: KnownFile(size, mtime, image) for path, size, mtime, image in found}
 
+    def known_images(self, image_ids: Sequence[str]) -> set[str]:
+        """Those of the images that are stored."""
+        return {one for one, _ in self._look_up("images", "image_id", "true", image_ids)}
+
     def done(self, caption_ids: Sequence[str]) -> set[str]:
         """Those of the captions that are stored, or have failed for good."""
         stored = self._look_up("captions", "caption_id", "true", caption_ids)

@@ -123,17 +123,17 @@ class ExemplarSets:
         spares = choose(left, min(shots, free), seed=seed) if free else []
         return cls(task, hands, seed=seed, spares=spares)
 
-    def for_image(self, image_id: str, group: str = "") -> tuple[Exemplar, ...]:
-        """The exemplars an image is shown: always the same, never itself nor one of its group.
+    def for_image(self, image_id: str, *groups: str) -> tuple[Exemplar, ...]:
+        """The exemplars an image is shown: always the same, never itself nor one of its groups.
 
-        Equal answers are one object. Where every set holds the image or its group, the exemplars
+        Equal answers are one object. Where every set holds the image or its groups, the exemplars
         concerned are replaced by spares, of the same level if there are, or left out.
 
         Args:
             image_id: SHA-256 of the photo.
-            group: its group in the ratings; empty if it has none. What the bank says counts too.
+            groups: its groups in the ratings, in any order. What the bank says counts too.
         """
-        own = {group or image_id, self.groups.get(image_id, image_id)}
+        own = {image_id, self.groups.get(image_id, image_id), *groups}
         digest = hashlib.sha256(f"{self.seed}|{self.task}|exemplars|{image_id}".encode()).digest()
         first = int.from_bytes(digest[:8], "big") % len(self.sets)
         for step in range(len(self.sets)):

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from curation.corpus import Corpus
 from curation.engines.base import Answer, Engine, Refused, Request
 from curation.existing import first_samples, supersede
 from curation.images import ImageStep, Prepared, Unusable, failure_id
+from curation.places import KnownPlaces
 from curation.plan import Identities, Plan, Wanted
 from curation.shots import ShotPhotos
 from uniqa.containers import stamp
@@ -118,7 +119,8 @@ class Generation:
     ) -> None:
         self.corpus = corpus
         self.engine = engine
-        self.plan = plan.heard_by(engine)
+        self._places = KnownPlaces(corpus)
+        self.plan = replace(plan.heard_by(engine), known=self._places)
         self.run_id = run_id
         self.counts = Counts()
         self.seconds = Seconds()
@@ -229,6 +231,7 @@ class Generation:
             else:
                 there[path] = file.image_id
         first = self._firsts(list(there.values()))
+        self._look_up_places(list(there.values()))
         wanted = {
             path: self._identities.ids(path, image_id, first.get(image_id))
             for path, image_id in there.items()
@@ -264,6 +267,7 @@ class Generation:
         photos = [item for item in items if isinstance(item, Prepared)]
         broken = [item for item in items if isinstance(item, Unusable)]
         first = self._firsts([photo.image_id for photo in photos])
+        self._look_up_places([photo.image_id for photo in photos])
         wanted = {
             item.caption_id: item
             for photo in photos
@@ -439,6 +443,10 @@ class Generation:
             return {}
         own = [*self._resumed_runs, self.run_id]
         return first_samples(self.corpus, image_ids, self.engine.model, own)
+
+    def _look_up_places(self, image_ids: Sequence[str]) -> None:
+        if self.plan.exemplars and image_ids:
+            self._places.look_up(image_ids)
 
     def _supersede(self, wanted: Sequence[Wanted]) -> None:
         if wanted:

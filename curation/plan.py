@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from curation.engines.base import Engine, Sampling
 from curation.prompts import Exemplar, PromptLibrary, Question
@@ -37,10 +37,30 @@ class Rated:
     known: str = ""
 
 
-class Shots(Protocol):
-    """Gives every photo its exemplars, never the photo itself or one of its group."""
+class Place(NamedTuple):
+    """Where a ratings table puts a photo."""
 
-    def for_image(self, image_id: str, group: str) -> tuple[Exemplar, ...]:
+    group: str
+    split: str
+
+
+Places = Mapping[tuple[str, str], Place]
+"""(dataset, task) → place: one per table that rates a photo."""
+
+
+def placed(ratings: Sequence[Rated], known: Places) -> Places:
+    """A photo's places: as the corpus knows them, and over them those of the run's own tables.
+
+    The tables' will replace what the corpus has, so that before and after it is the same.
+    """
+    own = {(one.dataset, one.task): Place(one.group, one.split) for one in ratings}
+    return {**known, **own} if known else own
+
+
+class Shots(Protocol):
+    """Gives every photo its exemplars, never the photo itself or one of its groups."""
+
+    def for_image(self, image_id: str, *groups: str) -> tuple[Exemplar, ...]:
         """The exemplars, in the order in which they are shown."""
         ...
 
@@ -64,6 +84,8 @@ class Plan:
     """By path; one entry per table that rates the photo."""
     exemplars: Mapping[str, Shots] = field(default_factory=dict)
     """By task."""
+    known: Mapping[str, Places] = field(default_factory=dict)
+    """By image_id; what earlier runs were told of photos. Keeps exemplars apart from their kin."""
 
     def heard_by(self, engine: Engine) -> Plan:
         """The plan for one engine: without what it cannot hear or does not draw."""
@@ -84,9 +106,11 @@ class Plan:
             level, known = (rated.level, rated.known) if rated and told else ("", "")
             shots: tuple[Exemplar, ...] = ()
             if task in self.exemplars:
-                # Exemplars of a task are drawn with the groups of that task's ratings.
-                group = (rated or ratings[0]).group if ratings else image_id
-                shots = self.exemplars[task].for_image(image_id, group)
+                places = placed(ratings, self.known.get(image_id, {}))
+                # All of them: exemplars carry the group that one table gives them.
+                shots = self.exemplars[task].for_image(
+                    image_id, *(place.group for place in places.values())
+                )
             for cue in self.cues[task]:
                 yield self.library.question(
                     task,

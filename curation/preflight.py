@@ -16,13 +16,13 @@ from curation.images import ImageStep, Prepared
 from curation.plan import Plan
 from curation.shots import ShotPhotos
 from uniqa.errors import UsageError
-from uniqa.photos import size_of
+from uniqa.photos import PhotoError, read_photo, size_of
 
 PROBE_PHOTOS = 10
 """Photos that are asked about."""
 
 LOOKED_AT = 400
-"""Files among which the largest is looked for."""
+"""Files among which the one that is largest after shrinking is looked for."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def probe(
         UsageError: the largest photo with exemplars and answer does not fit the model's context.
     """
     plan = plan.heard_by(engine)
-    chosen = _choose(paths)
+    chosen = _choose(paths, engine.max_side)
     with ImageStep(engine.prepare, engine.max_side, workers) as step:
         # The first photo pays for starting the readers.
         (items,) = step.windows([chosen[:1]])
@@ -84,22 +84,7 @@ def probe(
     photos = [item for item in items if isinstance(item, Prepared)]
     if not photos:
         return None
-    shots = ShotPhotos(engine)
-    batches = [
-        [
-            Request(
-                f"probe-{number}-{asked}",
-                photo.image_id,
-                photo.payload,
-                question,
-                plan.sampling_of(question),
-                asked,
-                shots.of(question.exemplars),
-            )
-            for asked, question in enumerate(plan.questions(photo.path, photo.image_id))
-        ]
-        for number, photo in enumerate(photos)
-    ]
+    batches = _questions(engine, plan, photos)
     began = time.monotonic()
     engine.start()
     loaded = time.monotonic() - began
@@ -127,18 +112,75 @@ def probe(
     )
 
 
-def _choose(paths: Sequence[str]) -> list[str]:
+def check_fit(
+    engine: Engine, plan: Plan, paths: Sequence[str], *, workers: int | None = None
+) -> int | None:
+    """Ask about the largest photo alone: whether it fits, where a pace would tell nothing.
+
+    Returns:
+        Tokens of its longest prompt; None where it cannot be read or the engine counts none.
+
+    Raises:
+        EngineError, UsageError: as `probe`.
+    """
+    plan = plan.heard_by(engine)
+    with ImageStep(engine.prepare, engine.max_side, workers) as step:
+        (items,) = step.windows([_choose(paths, engine.max_side)[:1]])
+    photos = [item for item in items if isinstance(item, Prepared)]
+    if not photos:
+        return None
+    (batch,) = _questions(engine, plan, photos)
+    engine.start()
+    results = engine.generate(batch)
+    _must_fit(engine, plan, results)
+    return _longest([result for result in results if isinstance(result, Answer)])
+
+
+def largest_photo(paths: Sequence[str], max_side: int) -> tuple[str, str]:
+    """Path and image_id of the largest photo of a sample; of the first where none can be read."""
+    for path in _choose(paths, max_side):
+        try:
+            return path, read_photo(path, max_side=max_side or None).image_id
+        except PhotoError:
+            continue
+    return paths[0], ""
+
+
+def _questions(engine: Engine, plan: Plan, photos: Sequence[Prepared]) -> list[list[Request]]:
+    shots = ShotPhotos(engine)
+    return [
+        [
+            Request(
+                f"probe-{number}-{asked}",
+                photo.image_id,
+                photo.payload,
+                question,
+                plan.sampling_of(question),
+                asked,
+                shots.of(question.exemplars),
+            )
+            for asked, question in enumerate(plan.questions(photo.path, photo.image_id))
+        ]
+        for number, photo in enumerate(photos)
+    ]
+
+
+def _choose(paths: Sequence[str], max_side: int) -> list[str]:
     """The largest of a sample first, then photos from all over."""
     step = max(1, len(paths) // LOOKED_AT)
     sample = paths[::step][:LOOKED_AT]
-    largest = max(sample, key=lambda path: (_pixels(path), path))
+    largest = max(sample, key=lambda path: (_pixels(path, max_side), path))
     spread = sample[:: max(1, len(sample) // PROBE_PHOTOS)]
     return [largest, *(path for path in spread if path != largest)][:PROBE_PHOTOS]
 
 
-def _pixels(path: str) -> int:
+def _pixels(path: str, max_side: int) -> int:
+    """Of the photo as the model sees it: a long strip that shrinks is a small one."""
     width, height = size_of(path)
-    return width * height
+    longer = max(width, height)
+    if not max_side or longer <= max_side:
+        return width * height
+    return round(width * max_side / longer) * round(height * max_side / longer)
 
 
 def _must_fit(engine: Engine, plan: Plan, results: Sequence[Answer | Refused]) -> None:

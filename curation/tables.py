@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from curation.command import ModelResult
+from curation.running import ModelResult
 
 Table = tuple[str, list[str], list[list[str]]]
 

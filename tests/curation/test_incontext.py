@@ -14,7 +14,7 @@ from curation import bank
 from curation.config import RunConfig
 from curation.corpus import Corpus
 from curation.generate import Generation
-from curation.incontext import exemplars_of
+from curation.incontext import bank_of, exemplars_of
 from curation.prompts import PromptLibrary
 from tests.conftest import caption_row, rating_row
 from tests.curation import test_generate as made_up
@@ -98,14 +98,15 @@ def test_a_bank_with_held_back_photos_is_told(
     lines = []
     for number in (0, 8):
         path = tmp_path / f"{number}.png"
-        corpus.put("ratings", [{**rating_row(0), "image_id": image_id_of(path),
+        corpus.put("ratings", [{**rating_row(number), "image_id": image_id_of(path),
                                 "split": "train" if number == 0 else "test"}])  # fmt: skip
         lines.append(
             json.dumps({"image": path.name, "task": "quality", "answer": f"Answer {number}."})
         )
     (tmp_path / "bank.jsonl").write_text("\n".join(lines))
     config = replace(CONFIG, exemplars=tmp_path / "bank.jsonl")
-    sets = exemplars_of(corpus, config, LIBRARY, 1, "run")["quality"]
+    own = bank_of(config, LIBRARY, {}, corpus)
+    sets = exemplars_of(corpus, config, LIBRARY, 1, "run", own)["quality"]
     assert [len(one) for one in sets.sets] == [1, 1]
     assert "1 photos of the bank are in the val or test split" in capsys.readouterr().err
 

@@ -11,10 +11,11 @@ from PIL import Image
 
 from curation import preflight
 from curation.engines.base import Answer, Refused, Request, Sampling
-from curation.preflight import PROBE_PHOTOS, probe
+from curation.preflight import PROBE_PHOTOS, check_fit, largest_photo, probe
 from tests.curation import test_generate as made_up
 from tests.curation.test_generate import FakeEngine, plan
 from uniqa.errors import UsageError
+from uniqa.photos import image_id_of
 
 readers = made_up.readers
 
@@ -61,6 +62,27 @@ def test_a_probe_finds_the_longest_prompt_and_the_pace(photos: list[str]) -> Non
     assert found.captions_per_second > 0
     assert found.seconds_for(0) == 0
     assert found.seconds_for(1000) > found.seconds_for(10) > 0
+
+
+def test_the_largest_is_the_one_that_is_largest_after_shrinking(
+    tmp_path: Path, photos: list[str]
+) -> None:
+    # Most pixels on disk, but a strip when it is shrunk to the engine's 64 pixels.
+    Image.new("RGB", (4000, 40)).save(tmp_path / "29.png")
+    Image.new("RGB", (300, 300)).save(tmp_path / "11.png")
+    assert largest_photo(photos, 64) == (photos[11], image_id_of(photos[11]))
+    assert largest_photo(photos, 0)[0] == photos[29]
+    engine = Counting()
+    probe(engine, plan(), photos, workers=1)
+    assert engine.asked[0].image_id == image_id_of(photos[11])
+
+
+def test_whether_it_fits_is_told_by_the_largest_alone(photos: list[str]) -> None:
+    engine = Counting()
+    assert check_fit(engine, plan(), photos, workers=1) == 160
+    assert {request.image_id for request in engine.asked} == {image_id_of(photos[17])}
+    with pytest.raises(UsageError, match="160 tokens and an answer up to 300: more than the 400"):
+        check_fit(Counting(), plan(sampling=Sampling(max_tokens=300)), photos, workers=1)
 
 
 def test_what_does_not_fit_is_an_error_at_once(photos: list[str]) -> None:
