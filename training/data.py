@@ -239,8 +239,11 @@ def read_rated(
 ) -> Rated:
     """Read a ratings table (a manifest is one), saying what was guessed and left out.
 
+    Of a table that names tasks only the rows for `task` are taken: sharpness and beauty are not one
+    score.
+
     Raises:
-        InputError: a table that cannot be used.
+        InputError: a table that cannot be used, or one for several tasks where none is named.
         UsageError: an option that does not fit it.
     """
     if task and task not in TASKS:
@@ -252,6 +255,7 @@ def read_rated(
         score_column=score_column,
         images_root=images_root,
         scale=scale,
+        task=task,
     )
     _check_scale(path, table)
     for line in table.guessed:
@@ -267,7 +271,7 @@ def read_rated(
         groups=list(frame["group"]),
         splits=list(frame["split"]),
         scale=table.scale,
-        task=task or _task_of(path),
+        task=task or "".join(table.tasks),
     )
 
 
@@ -281,15 +285,6 @@ def _check_scale(path: Path, table: RatingsTable) -> None:
             f"from {mos.min():g} to {mos.max():g}",
             "Set it by --scale WORST:BEST",
         )
-
-
-def _task_of(path: Path) -> str:
-    """The one task of a table that names it (a manifest does), else empty."""
-    frame = read_frame(path)
-    if "task" not in frame.columns:
-        return ""
-    told = {str(task) for task in frame["task"].dropna()} - {""}
-    return told.pop() if len(told) == 1 and told <= set(TASKS) else ""
 
 
 def hold_back(rated: Rated, fraction: float, seed: int) -> tuple[list[int], list[int]]:
