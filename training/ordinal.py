@@ -1,9 +1,9 @@
 """Losses that know ratings are ordered and uncertain.
 
 `soft_levels` spreads a rating over the five levels as the people behind it did (DeQA-Score, You et
-al., arXiv 2501.11561); `fidelity_loss` asks only that pairs of one dataset be ordered as often as
-people would order them (Tsai et al., SIGIR 2007; UNIQUE, arXiv 2005.13983), so that scales never
-have to agree. Must not know models or files.
+al., arXiv 2501.11561); `fidelity_loss` asks that pairs of one dataset be ordered as often as
+people would order them (Tsai et al., SIGIR 2007; UNIQUE, arXiv 2005.13983), so that two scales may
+begin anywhere. Must not know models or files.
 """
 
 from __future__ import annotations
@@ -70,6 +70,11 @@ def fidelity_loss(
     scores: torch.Tensor, truth: torch.Tensor, pairs: torch.Tensor, spread: float = 1.0
 ) -> torch.Tensor:
     """1 − √(p·p̂) − √((1−p)(1−p̂)) per pair, p̂ = Φ((ŷ_i − ŷ_j)/√2), p likewise from the ratings.
+
+    What is added to all ratings of a dataset, or to all scores, changes nothing, nor does a common
+    factor of ratings, scores and `spread`. Any other monotone map of the ratings changes p, for p
+    tells by how much one is better and not only that it is: which score of two equal ones is to
+    rise stays the same, how strongly does not.
 
     Args:
         scores: (…, n) predicted.
