@@ -86,6 +86,8 @@ class Rated:
     splits: list[str]
     scale: Scale
     task: str
+    stds: NDArray[np.float64]
+    """How far single votes on a photo spread, on the 0–1 scale; NaN where unknown."""
 
     def take(self, rows: Sequence[int]) -> Rated:
         """The same table with only these rows, in this order."""
@@ -98,6 +100,7 @@ class Rated:
             [self.splits[r] for r in rows],
             self.scale,
             self.task,
+            self.stds[list(rows)],
         )
 
 
@@ -272,6 +275,7 @@ def read_rated(
         splits=list(frame["split"]),
         scale=table.scale,
         task=task or "".join(table.tasks),
+        stds=_spread_of_votes(table),
     )
 
 
@@ -285,6 +289,14 @@ def _check_scale(path: Path, table: RatingsTable) -> None:
             f"from {mos.min():g} to {mos.max():g}",
             "Set it by --scale WORST:BEST",
         )
+
+
+def _spread_of_votes(table: RatingsTable) -> NDArray[np.float64]:
+    """Deviations on the 0–1 scale; NaN where none is told, or where it is of a single vote."""
+    stds = table.frame["std"].to_numpy(dtype=np.float64)
+    votes = table.frame["votes"].to_numpy(dtype=np.float64)
+    known = np.isfinite(stds) & (stds >= 0) & ~(votes <= 1)
+    return np.where(known, stds / table.scale.width, np.nan)
 
 
 def hold_back(rated: Rated, fraction: float, seed: int) -> tuple[list[int], list[int]]:

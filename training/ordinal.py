@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 LEVELS = 5
 
@@ -101,6 +103,12 @@ def _preference(difference: torch.Tensor, spread: float) -> torch.Tensor:
 def level_scale(unified: torch.Tensor) -> torch.Tensor:
     """Unified scores 0–1 on the level scale 1–5."""
     return 1 + (LEVELS - 1) * unified
+
+
+def level_width(unified: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lengths, such as deviations, on the 0–1 scale as lengths on the level scale."""
+    wide: NDArray[np.float64] = (LEVELS - 1) * unified
+    return wide
 
 
 def pairs_within(datasets: list[int], limit: int, seed: int) -> torch.Tensor:
