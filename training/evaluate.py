@@ -29,6 +29,7 @@ from uniqa.errors import InputError
 from uniqa.splits import seeded_key
 
 METHODS = ("zero-shot", *LEARNED, "auto")
+"""What is compared; not `lora`, whose tower would have to learn for every draw and fold."""
 
 Scores = NDArray[np.float64]
 
