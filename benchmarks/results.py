@@ -28,7 +28,21 @@ def machine() -> str:
     """This machine and what runs on it, in one line."""
     memory = psutil.virtual_memory().total / 2**30
     what = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU used; {what}"
+    parts = (platform.machine(), f"{os.cpu_count()} cores", f"{memory:.0f} GiB", accelerator())
+    return f"{', '.join(parts)}; {what}"
+
+
+def accelerator() -> str:
+    """The GPUs that torch finds by name, or that none was used."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "no GPU used"
+    names = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
+    return ", ".join(
+        f"{names.count(name)} × {name}" if names.count(name) > 1 else name
+        for name in dict.fromkeys(names)
+    )
 
 
 def told_arguments() -> str:

@@ -21,6 +21,7 @@ from training.cues import cue_names
 from training.data import make_folds
 from training.fused import Fused, fit_fused
 from training.heads import Learned
+from training.panels import Panel
 from training.recipes import recipes_for
 from training.ridge import Ridge, check_scores, fit_ridge
 from training.views import Views
@@ -47,9 +48,14 @@ class Choice:
 
 
 def fit_head(
-    method: str, views: Views, scores: Scores, groups: Sequence[str], config: AdaptConfig
+    method: str,
+    views: Views,
+    scores: Scores,
+    groups: Sequence[str],
+    config: AdaptConfig,
+    panel: Panel | None = None,
 ) -> Learned:
-    """Learn one method's head from all the photos given.
+    """Learn one method's head from all the photos given; `panel` tells who rated them.
 
     Raises:
         InputError: fewer than two photos, or all rated the same.
@@ -63,7 +69,13 @@ def fit_head(
     if method == "cues":
         folds = make_folds(groups, config.seed) if len(scores) >= FEW else []
         return fit_cue_adapter(
-            views.embeddings, scores, folds, views.prompts, views.scale, seed=config.seed
+            views.embeddings,
+            scores,
+            folds,
+            views.prompts,
+            views.scale,
+            seed=config.seed,
+            panel=panel,
         )[0]
     if method != "adapter":
         raise ValueError(f"'{method}' is not learned on features")
@@ -83,7 +95,13 @@ def predict(head: Learned, views: Views) -> Scores:
     return clipped
 
 
-def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptConfig) -> Choice:
+def choose(
+    views: Views,
+    scores: Scores,
+    groups: Sequence[str],
+    config: AdaptConfig,
+    panel: Panel | None = None,
+) -> Choice:
     """`fused`, unless folds of the labels tell clearly that another method misses them by less.
 
     Fifty labels cannot tell methods apart that are nearly as good, and following their noise costs
@@ -108,12 +126,13 @@ def choose(views: Views, scores: Scores, groups: Sequence[str], config: AdaptCon
     for fold, rows, adapter in zip(folds, learn, adapters, strict=True):
         there = views.take(fold)
         here, known = views.take(rows), [groups[r] for r in rows]
+        raters = panel.take(rows) if panel else None
         for method in LEARNED:
             # Adapters of all folds have learned together, which is cheaper.
             head = (
                 adapter
                 if method == "adapter"
-                else fit_head(method, here, scores[rows], known, config)
+                else fit_head(method, here, scores[rows], known, config, raters)
             )
             squared[method][fold] = (predict(head, there) - scores[fold]) ** 2
     errors = {method: float(np.sqrt(each.mean())) for method, each in squared.items()}
@@ -138,13 +157,18 @@ def _clearly_less(ours: Scores, theirs: Scores, groups: Sequence[str]) -> bool:
 
 
 def learn(
-    views: Views, scores: Scores, groups: Sequence[str], config: AdaptConfig
+    views: Views,
+    scores: Scores,
+    groups: Sequence[str],
+    config: AdaptConfig,
+    panel: Panel | None = None,
 ) -> tuple[str, Learned, Choice]:
     """Choose (where the method is `auto`) and fit on all labels."""
     choice = Choice(config.method, "as asked", {})
     if config.method == "auto":
-        choice = choose(views, scores, groups, config)
-    return choice.method, fit_head(choice.method, views, scores, groups, config), choice
+        choice = choose(views, scores, groups, config, panel)
+    head = fit_head(choice.method, views, scores, groups, config, panel)
+    return choice.method, head, choice
 
 
 def facts_of(choice: Choice, labels: int, task: str) -> dict[str, Any]:

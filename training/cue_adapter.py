@@ -24,13 +24,8 @@ from torch.nn.functional import normalize
 
 from training.adapter import one_thread
 from training.cues import LEVEL_VALUES
-from training.ordinal import (
-    fidelity_loss,
-    level_scale,
-    pairs_within,
-    soft_level_loss,
-    soft_levels,
-)
+from training.ordinal import fidelity_loss, soft_level_loss
+from training.panels import Panel
 
 CHECKPOINTS = (0, 8, 16, 30, 60, 120, 240)
 """Steps among which the folds choose; learning ends when two in a row are worse than the best."""
@@ -120,6 +115,7 @@ def fit_cue_adapter(
     scale: torch.Tensor,
     *,
     seed: int = 0,
+    panel: Panel | None = None,
 ) -> tuple[CueAdapter, int, list[float]]:
     """Learn from all labels for as many steps as the folds say.
 
@@ -130,6 +126,7 @@ def fit_cue_adapter(
         prompts: (cues, 5, d), unit length.
         scale: the contrastive temperature's inverse.
         seed: of the start and of the pairs.
+        panel: whose ratings they are; one dataset with unknown spread of votes when not given.
 
     Returns:
         The adapter, the step it stopped at, and the left-out RMSE at every checkpoint.
@@ -147,6 +144,7 @@ def fit_cue_adapter(
             prompts,
             scale.detach(),
             seed,
+            panel or Panel.unknown(n),
         )
 
 
@@ -157,6 +155,7 @@ def _learn(
     prompts: torch.Tensor,
     scale: torch.Tensor,
     seed: int,
+    panel: Panel,
 ) -> tuple[CueAdapter, int, list[float]]:
     """All replicas side by side; `counted` (replicas, n) is 1 where a replica may look."""
     shares = counted / counted.sum(1, keepdim=True)
@@ -166,9 +165,8 @@ def _learn(
         for name in ("first", "second", "values", "rows", "line")
     }
     live = replace(adapters, **learned)
-    # How far votes spread is not among the labels: half a level each.
-    targets = soft_levels(level_scale(truth.clamp(0, 1)), torch.full_like(truth, torch.nan))
-    pairs = pairs_within([0] * len(truth), PAIRS, seed)
+    targets = panel.soft_targets(truth)
+    pairs = panel.pairs(range(len(truth)), PAIRS, seed)
     both = counted[:, pairs[:, 0]] * counted[:, pairs[:, 1]]
     both = both / both.sum(1, keepdim=True).clamp_min(1)
     optimizer = torch.optim.AdamW(

@@ -86,6 +86,8 @@ class Rated:
     splits: list[str]
     scale: Scale
     task: str
+    stds: NDArray[np.float64]
+    """How far single votes on a photo spread, on the 0–1 scale; NaN where unknown."""
 
     def take(self, rows: Sequence[int]) -> Rated:
         """The same table with only these rows, in this order."""
@@ -98,6 +100,7 @@ class Rated:
             [self.splits[r] for r in rows],
             self.scale,
             self.task,
+            self.stds[list(rows)],
         )
 
 
@@ -239,8 +242,11 @@ def read_rated(
 ) -> Rated:
     """Read a ratings table (a manifest is one), saying what was guessed and left out.
 
+    Of a table that names tasks only the rows for `task` are taken: sharpness and beauty are not one
+    score.
+
     Raises:
-        InputError: a table that cannot be used.
+        InputError: a table that cannot be used, or one for several tasks where none is named.
         UsageError: an option that does not fit it.
     """
     if task and task not in TASKS:
@@ -252,6 +258,7 @@ def read_rated(
         score_column=score_column,
         images_root=images_root,
         scale=scale,
+        task=task,
     )
     _check_scale(path, table)
     for line in table.guessed:
@@ -267,7 +274,8 @@ def read_rated(
         groups=list(frame["group"]),
         splits=list(frame["split"]),
         scale=table.scale,
-        task=task or _task_of(path),
+        task=task or "".join(table.tasks),
+        stds=_spread_of_votes(table),
     )
 
 
@@ -283,13 +291,12 @@ def _check_scale(path: Path, table: RatingsTable) -> None:
         )
 
 
-def _task_of(path: Path) -> str:
-    """The one task of a table that names it (a manifest does), else empty."""
-    frame = read_frame(path)
-    if "task" not in frame.columns:
-        return ""
-    told = {str(task) for task in frame["task"].dropna()} - {""}
-    return told.pop() if len(told) == 1 and told <= set(TASKS) else ""
+def _spread_of_votes(table: RatingsTable) -> NDArray[np.float64]:
+    """Deviations on the 0–1 scale; NaN where none is told, or where it is of a single vote."""
+    stds = table.frame["std"].to_numpy(dtype=np.float64)
+    votes = table.frame["votes"].to_numpy(dtype=np.float64)
+    known = np.isfinite(stds) & (stds >= 0) & ~(votes <= 1)
+    return np.where(known, stds / table.scale.width, np.nan)
 
 
 def hold_back(rated: Rated, fraction: float, seed: int) -> tuple[list[int], list[int]]:

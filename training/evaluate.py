@@ -23,11 +23,13 @@ from training.folds import out_of_fold
 from training.intervals import Decided, Residuals, decide
 from training.logistic import Curve, fit_logistic
 from training.metrics import Estimate, plcc, rmse, srcc, with_intervals
+from training.panels import Panel
 from training.views import Views
 from uniqa.errors import InputError
 from uniqa.splits import seeded_key
 
 METHODS = ("zero-shot", *LEARNED, "auto")
+"""What is compared; not `lora`, whose tower would have to learn for every draw and fold."""
 
 Scores = NDArray[np.float64]
 
@@ -42,6 +44,12 @@ class Task:
     ids: list[str]
     pool: list[int]
     test: list[int]
+    panel: Panel | None = None
+    """Who rated them."""
+
+    def panel_of(self, rows: Sequence[int]) -> Panel | None:
+        """Who rated these photos."""
+        return self.panel.take(rows) if self.panel else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,9 @@ def _on_all_labels(
         tick("best on test")
     apart: dict[str, Scores | None] = {"zero-shot": np.clip(here.zero_shot, 0, 1)}
     for method in LEARNED:
-        apart[method] = out_of_fold(method, here, labels, label_groups, adapt)
+        apart[method] = out_of_fold(
+            method, here, labels, label_groups, adapt, task.panel_of(task.pool)
+        )
         tick("folds of the labels")
     apart["auto"] = apart[pick]
     for method, values in scored.items():
@@ -228,11 +238,11 @@ def _all_methods(
     task: Task, rows: Sequence[int], adapt: AdaptConfig, there: Views
 ) -> tuple[dict[str, Scores], str, str]:
     here, scores = task.views.take(rows), task.scores[list(rows)]
-    groups = [task.groups[row] for row in rows]
-    choice = choose(here, scores, groups, adapt)
+    groups, panel = [task.groups[row] for row in rows], task.panel_of(rows)
+    choice = choose(here, scores, groups, adapt, panel)
     scored = {"zero-shot": np.clip(there.zero_shot, 0, 1)}
     for method in LEARNED:
-        head = fit_head(method, here, scores, groups, adapt)
+        head = fit_head(method, here, scores, groups, adapt, panel)
         scored[method] = predict(head, there)
     scored["auto"] = scored[choice.method]
     return scored, choice.method, choice.why

@@ -82,7 +82,7 @@ def evaluate(
     cache: CacheOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="All numbers as JSON.")] = False,
 ) -> None:
-    """Compare zero-shot, every way to adapt, and auto on photos none of them has seen."""
+    """Compare zero-shot, every way to adapt but lora, and auto on photos none of them has seen."""
     from training.config import AdaptConfig, EvaluateConfig, parse_labels
     from training.features import default_cache
     from training.model import load_model

@@ -12,6 +12,7 @@ import numpy as np
 from training.adapt import fit_head, predict
 from training.config import AdaptConfig
 from training.data import make_folds
+from training.panels import Panel
 from training.views import Scores, Views
 from uniqa.errors import InputError
 
@@ -22,6 +23,7 @@ def out_of_fold(
     scores: Scores,
     groups: Sequence[str],
     config: AdaptConfig,
+    panel: Panel | None = None,
     *,
     count: int = 5,
 ) -> Scores | None:
@@ -37,7 +39,12 @@ def out_of_fold(
         rows = sorted(set(range(len(scores))) - set(fold))
         try:
             head = fit_head(
-                method, views.take(rows), scores[rows], [groups[row] for row in rows], config
+                method,
+                views.take(rows),
+                scores[rows],
+                [groups[row] for row in rows],
+                config,
+                panel.take(rows) if panel else None,
             )
         except InputError:
             return None

@@ -20,7 +20,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -78,8 +78,13 @@ class Model:
     """Id → (dim,) embedding by a model that never saw this photo's group; may be empty."""
 
 
-def new_directory(path: Path, *, overwrite: bool = False) -> Path:
+def new_directory(path: Path, *, overwrite: bool = False, left: Collection[str] = ()) -> Path:
     """A path that a model may be written to.
+
+    Args:
+        path: a directory, there or not.
+        overwrite: whether a model in it may be replaced.
+        left: names in it that do not count, because an unfinished run left them.
 
     Raises:
         UsageError: it exists with something in it, and `overwrite` is not given.
@@ -87,12 +92,13 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Path:
     """
     if path.is_file():
         raise UsageError(f"{path} is a file", "Name a folder by --out")
-    if path.is_dir() and any(path.iterdir()) and not overwrite:
+    filled = path.is_dir() and any(one.name not in left for one in path.iterdir())
+    if filled and not overwrite:
         raise UsageError(
             f"{path} already has something in it", "Name another --out, or --overwrite"
         )
     ours = (path / "model.json").is_file() or (path / "checkpoint").is_dir()
-    if overwrite and path.is_dir() and any(path.iterdir()) and not ours:
+    if filled and overwrite and not ours:
         raise UsageError(f"{path} is not a model directory", "--overwrite replaces only models")
     # Before the work, not after: the place can be made and written.
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +140,7 @@ def save_model(model: Model, path: Path) -> None:
         raise
 
 
-_KEPT = ("tensorboard",)
+KEPT = ("tensorboard",)
 """What a run leaves beside its model and the model replaces not."""
 
 
@@ -153,7 +159,7 @@ def _move_in(scratch: Path, path: Path) -> None:
             shutil.rmtree(path / name)
         (scratch / name).replace(path / name)
     for old in path.iterdir():
-        if old.name not in (*new, *_KEPT):
+        if old.name not in (*new, *KEPT):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     scratch.rmdir()
 

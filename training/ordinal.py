@@ -1,9 +1,9 @@
 """Losses that know ratings are ordered and uncertain.
 
 `soft_levels` spreads a rating over the five levels as the people behind it did (DeQA-Score, You et
-al., arXiv 2501.11561); `fidelity_loss` asks only that pairs of one dataset be ordered as often as
-people would order them (Tsai et al., SIGIR 2007; UNIQUE, arXiv 2005.13983), so that scales never
-have to agree. Must not know models or files.
+al., arXiv 2501.11561); `fidelity_loss` asks that pairs of one dataset be ordered as often as
+people would order them (Tsai et al., SIGIR 2007; UNIQUE, arXiv 2005.13983), so that two scales may
+begin anywhere. Must not know models or files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 LEVELS = 5
 
@@ -71,6 +73,11 @@ def fidelity_loss(
 ) -> torch.Tensor:
     """1 − √(p·p̂) − √((1−p)(1−p̂)) per pair, p̂ = Φ((ŷ_i − ŷ_j)/√2), p likewise from the ratings.
 
+    What is added to all ratings of a dataset, or to all scores, changes nothing, nor does a common
+    factor of ratings, scores and `spread`. Any other monotone map of the ratings changes p, for p
+    tells by how much one is better and not only that it is: which score of two equal ones is to
+    rise stays the same, how strongly does not.
+
     Args:
         scores: (…, n) predicted.
         truth: (n,) ratings; only differences inside a pair are used.
@@ -96,6 +103,12 @@ def _preference(difference: torch.Tensor, spread: float) -> torch.Tensor:
 def level_scale(unified: torch.Tensor) -> torch.Tensor:
     """Unified scores 0–1 on the level scale 1–5."""
     return 1 + (LEVELS - 1) * unified
+
+
+def level_width(unified: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lengths, such as deviations, on the 0–1 scale as lengths on the level scale."""
+    wide: NDArray[np.float64] = (LEVELS - 1) * unified
+    return wide
 
 
 def pairs_within(datasets: list[int], limit: int, seed: int) -> torch.Tensor:

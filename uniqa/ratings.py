@@ -22,7 +22,7 @@ import pandas as pd
 
 from uniqa.containers import SEPARATOR, columns, exists, is_container, members, read_table
 from uniqa.errors import InputError, UsageError, nearest
-from uniqa.levels import Scale, level_of
+from uniqa.levels import TASKS, Scale, level_of
 from uniqa.photos import absolute, search
 from uniqa.splits import SPLITS, split_groups
 
@@ -42,6 +42,7 @@ NAMES: dict[str, list[str]] = {
     "group": "group content scene reference ref ref_img ref_img_path source_image".split(),
     "split": "split set fold".split(),
     "scale": ["scale"],
+    "task": ["task"],
     "known": (
         "distortion distortion_type dist_type distortion_name dist_name degradation corruption "
         "attribute known"
@@ -71,6 +72,8 @@ class RatingsTable:
     scale: Scale
     guessed: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    tasks: tuple[str, ...] = ()
+    """Tasks that the kept rows are rated for, by a column `task`; other words are no tasks."""
 
     @property
     def name(self) -> str:
@@ -247,6 +250,7 @@ def read_ratings(
     scale: Scale | None = None,
     dataset: str | None = None,
     known_column: str | None = None,
+    task: str | None = None,
 ) -> RatingsTable:
     """Read a ratings table and make it regular.
 
@@ -261,9 +265,11 @@ def read_ratings(
         dataset: name of the dataset; the table's ``dataset`` column or its file name otherwise.
         known_column: words for a distortion or attribute known of each photo; guessed (and said)
             when not given, but never where they are numbers.
+        task: whose ratings are wanted: rows that a column ``task`` names another for are left out
+            (and said). Empty: a table of several is refused. Not given: all are taken.
 
     Raises:
-        InputError: unreadable, no usable column, or no usable row.
+        InputError: unreadable, no usable column, no usable row, or several tasks.
         UsageError: a named column that the table does not have.
     """
     inside = path.is_dir() or is_container(path)
@@ -277,11 +283,15 @@ def read_ratings(
         "known": known_column,
     }
     columns = _choose_columns(path, raw, named, guessed)
+    dropped: list[str] = []
+    if task is not None:
+        raw = _of_task(path, raw, columns, task, dropped)
     frame = pd.DataFrame({"name": raw[columns["image"]].astype(str).str.strip()})
     for number in ("mos", "std", "votes"):
         source = columns.get(number)
         frame[number] = pd.to_numeric(raw[source], errors="coerce") if source else float("nan")
-    frame, dropped = _drop_unusable(path, raw, frame, columns)
+    frame, unusable = _drop_unusable(path, raw, frame, columns)
+    dropped += unusable
     _check_numeric(path, frame, columns["mos"])
     if inside:
         images = frame["name"].tolist()
@@ -307,7 +317,8 @@ def read_ratings(
     frame["group"] = group.where(group != "", frame["name"])
     frame["split"] = _splits(path, _text(raw, columns.get("split"), ""))
     frame["known"] = _text(raw, columns.get("known"), "")
-    return RatingsTable(path, frame.reset_index(drop=True), scale, guessed, dropped)
+    tasks = _tasks(raw, columns.get("task"))
+    return RatingsTable(path, frame.reset_index(drop=True), scale, guessed, dropped, tasks)
 
 
 def _choose_columns(
@@ -346,6 +357,33 @@ def _choose_columns(
             has = ", ".join(map(str, raw.columns))
             raise InputError(f"{path} has no {what} column (it has: {has})", f"Name it by {option}")
     return columns
+
+
+def _tasks(raw: pd.DataFrame, column: str | None) -> tuple[str, ...]:
+    told = set(_text(raw, column, "").str.lower())
+    return tuple(task for task in TASKS if task in told)
+
+
+def _of_task(
+    path: Path, raw: pd.DataFrame, columns: dict[str, str], task: str, dropped: list[str]
+) -> pd.DataFrame:
+    """The rows for one task, and those that name none; all where no row names a task."""
+    scored = raw[pd.to_numeric(raw[columns["mos"]], errors="coerce").notna()]
+    there = _tasks(scored, columns.get("task"))
+    if not there:
+        return raw
+    if not task and len(there) > 1:
+        raise InputError(f"{path} has ratings for {' and '.join(there)}", "Choose one by --task")
+    if task and task not in there:
+        raise InputError(
+            f"{path} has no ratings for the task '{task}', only for {there[0]}",
+            f"Leave --task out, or give --task {there[0]}",
+        )
+    told = _text(raw, columns["task"], "").str.lower()
+    kept = raw[told.isin([task, ""])] if task else raw
+    if len(kept) < len(raw):
+        dropped.append(f"{len(raw) - len(kept)} rows left out: rated for another task than {task}")
+    return kept
 
 
 def _is_numeric(column: pd.Series[Any]) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from tests.training.conftest import write_manifest
 from training.data import draw, find_images, hold_back, make_folds, read_manifest, read_rated
 from uniqa.errors import InputError, UsageError
+from uniqa.levels import Scale
 
 
 def rows_of(tiny):
@@ -148,3 +149,56 @@ def test_photos_from_folders_files_and_tables(tiny, tmp_path):
 def test_unknown_task_of_ratings(tiny):
     with pytest.raises(UsageError, match="Did you mean"):
         read_rated(tiny / "tiny.parquet", task="qualty")
+
+
+@pytest.fixture
+def two_tasks(tiny):
+    """Every other photo is rated for quality, the others for aesthetics, upside down."""
+    rows = rows_of(tiny)
+    for row in rows[1::2]:
+        row.update(task="aesthetic", mos=6 - row["mos"], score=1 - row["score"])
+    return rows, write_manifest(rows, tiny / "two tasks.parquet")
+
+
+def test_only_the_ratings_of_a_task_are_taken(two_tasks, capsys):
+    rows, path = two_tasks
+    for start, task in enumerate(("quality", "aesthetic")):
+        rated = read_rated(path, task=task)
+        assert rated.task == task
+        assert rated.names == [row["image"] for row in rows[start::2]]
+        assert rated.scores == pytest.approx([row["score"] for row in rows[start::2]])
+        assert f"12 rows left out: rated for another task than {task}" in capsys.readouterr().err
+
+
+def test_a_photo_may_be_rated_for_both_tasks_where_one_is_chosen(tiny):
+    rows = rows_of(tiny)
+    again = [row | {"task": "aesthetic", "mos": 6 - row["mos"]} for row in rows]
+    path = write_manifest(rows + again, tiny / "both.parquet")
+    assert read_rated(path, task="quality").scores == pytest.approx([r["score"] for r in rows])
+    with pytest.raises(InputError, match="quality and aesthetic"):
+        read_rated(path)
+
+
+def test_a_table_of_several_tasks_wants_one_named(two_tasks, tiny, uniqa_train, model_dir):
+    for command in (["adapt", model_dir, "--out", tiny / "none"], ["evaluate", model_dir]):
+        code, _, err = uniqa_train(*command, "--ratings", two_tasks[1])
+        assert code == 3
+        (line,) = [one for one in err.splitlines() if one.startswith("error")]
+        assert "has ratings for quality and aesthetic" in line
+        assert "--task" in err
+    with pytest.raises(InputError, match="no ratings for the task 'aesthetic', only for quality"):
+        read_rated(tiny / "tiny.parquet", task="aesthetic")
+
+
+def test_a_column_task_with_other_words_says_nothing(tiny):
+    path = tiny / "jobs.csv"
+    lines = [f"{row['image']},{row['mos']},denoise" for row in rows_of(tiny)]
+    path.write_text("image,mos,task\n" + "\n".join(lines))
+    rated = read_rated(path, task="aesthetic", scale=Scale(1, 5))
+    assert (rated.task, len(rated.names)) == ("aesthetic", 24)
+
+
+def test_unrated_rows_name_no_second_task(two_tasks, tiny):
+    rows = [row | {"mos": None} if row["task"] == "aesthetic" else row for row in two_tasks[0]]
+    rated = read_rated(write_manifest(rows, tiny / "half rated.parquet"))
+    assert (rated.task, len(rated.names)) == ("quality", 12)

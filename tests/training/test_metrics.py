@@ -134,3 +134,13 @@ def test_lengths_must_agree():
         with_intervals(np.ones(3), np.ones(2), ["a"] * 3)
     with pytest.raises(ValueError, match="no scores"):
         with_intervals(np.ones(0), np.ones(0), [])
+
+
+@pytest.mark.parametrize("carry", [np.sqrt, np.exp, lambda x: x**3 + 2, lambda x: 1e6 * x])
+def test_orders_ask_nothing_of_scales(rng, carry):
+    """What compares orders is the same for every rising map of scores or ratings; PLCC is not."""
+    scores, truth = rng.random(60), rng.integers(1, 20, 60) / 20
+    for metric in (srcc, krcc, pairwise_accuracy):
+        assert metric(carry(scores), truth) == pytest.approx(metric(scores, truth), abs=1e-12)
+        assert metric(scores, carry(truth)) == pytest.approx(metric(scores, truth), abs=1e-12)
+    assert plcc(np.exp(4 * scores), scores) < 0.99

@@ -49,7 +49,7 @@ def test_the_soft_level_loss_is_smallest_for_the_target_itself():
     assert soft_level_loss(target, target) < soft_level_loss(other, target)
 
 
-def test_fidelity_asks_for_the_order_alone():
+def test_fidelity_is_least_where_differences_agree():
     truth = torch.tensor([0.1, 0.4, 0.9])
     pairs = pairs_within([0, 0, 0], 100, 0)
     right = fidelity_loss(truth * 1.0, truth, pairs).sum()
@@ -88,3 +88,40 @@ def test_pairs_of_many_labels_are_drawn_without_listing_them_all():
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert ((pairs[:, 0] - pairs[:, 1]) % 2 == 0).all()
     assert torch.equal(pairs, pairs_within(datasets, 500, 1))
+
+
+MAPS = {
+    "square root": torch.sqrt,
+    "cube": lambda x: x**3,
+    "exponential": torch.exp,
+    "steps apart": lambda x: x.argsort().argsort().to(x.dtype) * 2,
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_fidelity_keeps_its_direction_under_monotone_maps_of_ratings_not_its_size(name):
+    """Equal scores are driven apart as the ratings are ordered, by how much depends on the map."""
+    truth = torch.tensor([0.1, 0.35, 0.4, 0.9], dtype=torch.float64)
+    pairs = pairs_within([0] * 4, 100, 0)
+
+    def pulls(ratings):
+        scores = torch.full((4,), 0.5, dtype=torch.float64, requires_grad=True)
+        each = fidelity_loss(scores, ratings, pairs)
+        grads = [torch.autograd.grad(one, scores, retain_graph=True)[0] for one in each]
+        return torch.stack([g[i] - g[j] for g, (i, j) in zip(grads, pairs, strict=True)])
+
+    before, after = pulls(truth), pulls(MAPS[name](truth))
+    wanted = -(truth[pairs[:, 0]] - truth[pairs[:, 1]]).sign()
+    assert torch.equal(before.sign(), wanted)
+    assert torch.equal(after.sign(), wanted)
+    assert not torch.allclose(before, after, rtol=0.01)
+
+
+@given(gain=st.floats(0.1, 10), offset=st.floats(-5, 5))
+def test_fidelity_is_the_same_for_lines_of_everything(gain, offset):
+    truth = torch.tensor([0.1, 0.4, 0.2, 0.9], dtype=torch.float64)
+    scores = torch.tensor([0.2, 0.1, 0.5, 0.6], dtype=torch.float64)
+    pairs = pairs_within([0] * 4, 100, 0)
+    known = fidelity_loss(scores, truth, pairs, 0.3)
+    carried = fidelity_loss(gain * scores + 1, gain * truth + offset, pairs, 0.3 * gain)
+    assert torch.allclose(carried, known, atol=1e-9)

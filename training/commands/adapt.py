@@ -21,6 +21,7 @@ from training.folds import out_of_fold
 from training.heads import Learned
 from training.intervals import Residuals
 from training.model import Head, Model, versions
+from training.panels import Panel
 from training.scales import IDENTITY, Line, align_scales
 from training.tuning.lora import need_peft
 from training.tuning.rate import Labelled
@@ -36,9 +37,14 @@ class _Labels:
     views: Views
     scores: Scores
     groups: list[str]
-    datasets: list[str]
+    panel: Panel
     ids: list[str]
     images: list[Path]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The table of each, by name."""
+        return self.panel.datasets
 
     def own(self) -> NDArray[np.intp]:
         """Rows of the first table."""
@@ -79,14 +85,17 @@ def adapt(
     ]
     labels = _joined(parts)
     _warn_of_seen(model, labels, config)
-    targets, lines = labels.scores, dict[str, Line]()
+    targets, panel, lines = labels.scores, labels.panel, dict[str, Line]()
     if others:
         targets, lines = _one_scale(labels, config)
+        # A line's gain stretches the spread of votes as it stretches scores.
+        gains = np.array([lines[name].gain for name in panel.datasets])
+        panel = replace(panel, stds=panel.stds / gains)
     apart: Scores | None = None
     learned: Learned
     more: dict[str, Any] = {}
     if config.method == "lora":
-        labelled = Labelled(labels.images, labels.ids, targets, labels.datasets, task)
+        labelled = Labelled(labels.images, labels.ids, targets, panel, task)
         tower = learn_tower(model, labels.views, labelled, config, cache)
         # What a tower has learned from is no test of it, nor are folds.
         model = replace(tower.model, trained_on=model.trained_on | set(labels.ids))
@@ -97,9 +106,9 @@ def adapt(
         with progress() as bar:
             note = f"{len(targets)} labels"
             bar.add_task(f"learning {config.method}", total=None, note=note)
-            method, learned, choice = learn(labels.views, targets, labels.groups, config)
+            method, learned, choice = learn(labels.views, targets, labels.groups, config, panel)
             bar.add_task(f"{method} on folds, for intervals", total=None, note=note)
-            apart = out_of_fold(method, labels.views, targets, labels.groups, config)
+            apart = out_of_fold(method, labels.views, targets, labels.groups, config, panel)
     if config.method == "auto":
         say(f"auto picked {method}: {choice.why}")
     facts = facts_of(choice, len(targets), task) | more
@@ -190,8 +199,8 @@ def _labels_of(
     # What a tower is to learn must not start from another one's embeddings.
     apart = ids if config.method != "lora" else []
     views = views_of(model, features, task, cache, apart)
-    datasets = [name] * len(drawn)
-    return _Labels(views, labels.scores, labels.groups, datasets, ids, labels.images)
+    panel = Panel([name] * len(drawn), labels.stds)
+    return _Labels(views, labels.scores, labels.groups, panel, ids, labels.images)
 
 
 def _joined(parts: Sequence[_Labels]) -> _Labels:
@@ -211,11 +220,12 @@ def _joined(parts: Sequence[_Labels]) -> _Labels:
         for name, group in zip(part.datasets, part.groups, strict=True)
     ]
     datasets = [name for part in parts for name in part.datasets]
+    panel = Panel(datasets, np.concatenate([part.panel.stds for part in parts]))
     return _Labels(
         views.take(rows),
         scores[rows],
         [groups[row] for row in rows],
-        [datasets[row] for row in rows],
+        panel.take(rows),
         [ids[row] for row in rows],
         [images[row] for row in rows],
     )

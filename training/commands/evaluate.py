@@ -15,6 +15,7 @@ from training.cues import cue_names
 from training.data import Rated, hold_back
 from training.evaluate import Report, Task, compare, judge_at, steps_of
 from training.model import Model
+from training.panels import Panel
 from training.views import views_of
 from training.votes import Votes, read_votes
 from uniqa.console import progress, say, warn
@@ -92,7 +93,8 @@ def evaluate(
             "dim",
         )
     # Drawn by identity: the same draws wherever the photos lie.
-    task = Task(views, usable.scores, usable.groups, ids, pool, test)
+    panel = Panel([""] * len(ids), usable.stds)
+    task = Task(views, usable.scores, usable.groups, ids, pool, test, panel)
     with progress() as bar:
         job = bar.add_task("evaluating", total=steps_of(task, config), note="")
         report = compare(

@@ -13,14 +13,14 @@ from training.commands.stored import features_of, pairs_of
 from training.commands.tune import Learnt, tune
 from training.config import PretrainConfig, RunConfig
 from training.data import Manifest
-from training.model import Model, make_towers, new_directory, versions
+from training.model import KEPT, Model, make_towers, new_directory, versions
 from training.pretrain import (
     History,
     cross_fit,
     fit_projections,
     start_projections,
 )
-from training.tuning.checkpoint import find
+from training.tuning.checkpoint import FOLDER, find, not_reached
 from training.tuning.learners import shared_space
 from training.tuning.tensorboard import need_tensorboard
 from uniqa.console import progress, warn
@@ -138,7 +138,9 @@ def check_place(config: PretrainConfig, run: RunConfig) -> None:
             raise UsageError("--tensorboard is for towers that learn", "Add --towers tuned")
         need_tensorboard()
     if not found or run.overwrite:
-        new_directory(run.out, overwrite=run.overwrite)
+        # A run that was killed before its first checkpoint begins anew by the same command.
+        left = (FOLDER, *KEPT) if not_reached(run.out) else ()
+        new_directory(run.out, overwrite=run.overwrite, left=left)
 
 
 def last_validation(history: History) -> dict[str, float]:

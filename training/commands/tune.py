@@ -230,7 +230,7 @@ def _hooks(
         shown: Display = stack.enter_context(display(loop.plan.steps, loop.done))
         listeners: list[Callable[[Record], None]] = [shown.tell]
         if run.out is not None:
-            listeners.append(_metrics(run.out / "metrics.jsonl", loop.records))
+            listeners.append(_metrics(checkpoints.metrics_file(run.out), loop.records))
             if run.tensorboard:
                 curves = stack.enter_context(Curves(run.out / "tensorboard"))
                 listeners.append(curves.tell)

@@ -2,8 +2,9 @@
 
 `OUT/checkpoint/step-N/` holds safetensors (weights that learn, the optimizer's moments, the
 average) and `state.json` (step, settings, manifest, start, records so far). A checkpoint is written
-beside and renamed, older ones go afterwards: whenever a run is killed, a whole one is there. Must
-not know how training works.
+beside and renamed, older ones go afterwards: whenever a run is killed after its first, a whole one
+is there. Beside them lies what else a run under way writes, so that a model that it is to replace
+stays whole. Must not know how training works.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from uniqa.errors import InputError, UsageError
 
 FOLDER = "checkpoint"
 _STATE = "state.json"
+_METRICS = "metrics.jsonl"
+_PART = ".part-"
 
 Tensors = dict[str, torch.Tensor]
 
@@ -48,6 +51,22 @@ def find(out: Path) -> Path | None:
     return max(steps, key=lambda path: path.name, default=None)
 
 
+def metrics_file(out: Path) -> Path:
+    """Where a run under way writes its metrics; the finished model has them as its own."""
+    return out / FOLDER / _METRICS
+
+
+def not_reached(out: Path) -> bool:
+    """Whether a run began below this directory and ended before its first checkpoint.
+
+    False too where something else lies among its files: that is not a run's to be replaced.
+    """
+    folder = out / FOLDER
+    return folder.is_dir() and all(
+        path.name == _METRICS or path.name.startswith(_PART) for path in folder.iterdir()
+    )
+
+
 def write(out: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whole, then remove older ones."""
     from safetensors.torch import save_file
@@ -55,7 +74,7 @@ def write(out: Path, checkpoint: Checkpoint) -> None:
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"step-{checkpoint.step:09d}"
-    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".part-"))
+    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=_PART))
     try:
         for name in ("weights", "optimizer", "average"):
             tensors: Tensors = getattr(checkpoint, name)
@@ -72,7 +91,7 @@ def write(out: Path, checkpoint: Checkpoint) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     for other in folder.iterdir():
-        if other != place:
+        if other not in (place, metrics_file(out)):
             shutil.rmtree(other, ignore_errors=True)
 
 

@@ -24,13 +24,8 @@ from numpy.typing import NDArray
 
 from training.config import AdaptConfig
 from training.cue_adapter import FIDELITY, PAIRS, SOFT, CueAdapter
-from training.ordinal import (
-    fidelity_loss,
-    level_scale,
-    pairs_within,
-    soft_level_loss,
-    soft_levels,
-)
+from training.ordinal import fidelity_loss, soft_level_loss
+from training.panels import Panel
 from training.tuning.augment import draw_view
 from training.tuning.learners import AnyLearner, Learner
 from training.tuning.photos import PixelCache, Reader
@@ -59,8 +54,8 @@ class Labelled:
     """SHA-256 of each file's bytes."""
     scores: NDArray[np.float64]
     """(n,) unified, on one scale."""
-    datasets: Sequence[str]
-    """Whose scale each was rated on: pairs are compared within one."""
+    panel: Panel
+    """Whose scale each was rated on, and how far votes spread."""
     task: str
 
 
@@ -198,12 +193,10 @@ class _Loss:
 
     def __init__(self, labelled: Labelled, device: torch.device) -> None:
         truth = torch.from_numpy(labelled.scores).float()
-        unknown = torch.full_like(truth, torch.nan)
-        self._levels = soft_levels(level_scale(truth.clamp(0, 1)), unknown).to(device)
+        self._levels = labelled.panel.soft_targets(truth).to(device)
         self._spread = float(truth.std()) or 1.0
         self._truth = truth.to(device)
-        codes = {name: code for code, name in enumerate(dict.fromkeys(labelled.datasets))}
-        self._codes = [codes[name] for name in labelled.datasets]
+        self._panel = labelled.panel
 
     def __call__(
         self, scores: torch.Tensor, shares: torch.Tensor, rows: Sequence[int]
@@ -213,7 +206,7 @@ class _Loss:
         squared = ((scores - truth) / self._spread).square().mean()
         soft = soft_level_loss(shares, self._levels[list(rows)]).mean()
         loss = squared + SOFT * soft
-        pairs = pairs_within([self._codes[row] for row in rows], PAIRS, 0).to(scores.device)
+        pairs = self._panel.pairs(rows, PAIRS, 0).to(scores.device)
         fidelity = scores.new_zeros(())
         if len(pairs):
             fidelity = fidelity_loss(scores, truth, pairs, self._spread).mean()

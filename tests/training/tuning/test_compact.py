@@ -14,6 +14,7 @@ from training.model import load_model, save_model
 from training.projections import Projections
 from training.score import Scorer
 from training.tuning.augment import View
+from training.tuning.checkpoint import metrics_file
 from training.tuning.learners import CompactLearner, choose_what_learns, learning_mode
 from uniqa.errors import InputError
 
@@ -184,6 +185,6 @@ def test_a_run_goes_on_from_its_checkpoint(eight, cache, tmp_path, uniqa_train, 
     assert model.text.name == whole.text.name
     for name, value in whole.projections.state_dict().items():
         assert torch.equal(model.projections.state_dict()[name], value), name
-    lines = (tmp_path / "m" / "metrics.jsonl").read_text().splitlines()
+    lines = metrics_file(tmp_path / "m").read_text().splitlines()
     assert [json.loads(line).get("epoch") for line in lines if "epoch" in line] == [1.0]
     shutil.rmtree(tmp_path / "m")

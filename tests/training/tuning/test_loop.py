@@ -1,6 +1,7 @@
 import math
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -298,3 +299,27 @@ def test_other_settings_and_manifests_are_refused_in_one_line(tmp_path):
     assert "\n" not in str(wrong.value)
     with pytest.raises(UsageError, match="manifest"):
         check_same(about, about | {"manifest": "b" * 64}, tmp_path)
+
+
+def test_the_pace_counts_photos_and_time_of_the_same_steps(clip_dir, few, cache, monkeypatch):
+    """A step takes a second, validation a hundred; an epoch ends in the middle of each window."""
+    now = [0.0]
+    monkeypatch.setattr("training.tuning.loop.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def validate():
+        now[0] += 100
+        return {}
+
+    hooks = Hooks(validate=validate)
+    loop = make_loop(config(clip_dir, epochs=7, batch_size=4), few, cache, hooks=hooks)
+    real = loop.step
+
+    def step():
+        now[0] += 1
+        return real()
+
+    loop.step = step
+    assert loop.plan.per_epoch == 3
+    records = loop.run()
+    rates = {r["step"]: r["images_per_second"] for r in records if "images_per_second" in r}
+    assert rates == pytest.approx({10: 4, 20: 4, 21: 4})

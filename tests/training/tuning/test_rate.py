@@ -20,6 +20,7 @@ from training.cue_adapter import fit_cue_adapter
 from training.data import read_rated
 from training.features import photo_features
 from training.model import load_model, save_model
+from training.panels import Panel
 from training.score import Scorer
 from training.tuning.augment import View
 from training.tuning.lora import LAYERS
@@ -62,8 +63,8 @@ def labelled_of(model, rated, cache):
     some = rated.take(rows)
     found = photo_features(some.images, model.image, cache)
     views = views_of(model, found.values, "quality", cache)
-    names = ["tiny"] * len(rows)
-    return views, Labelled(some.images, found.ids, some.scores, names, "quality")
+    panel = Panel(["tiny"] * len(rows), some.stds)
+    return views, Labelled(some.images, found.ids, some.scores, panel, "quality")
 
 
 def state_of(model):
@@ -201,7 +202,7 @@ def test_pairs_of_two_datasets_are_not_compared(clip, rated, cache):
         learner = low_rank_copy(clip, 4, seed=0)
         line = CueLine(still(start), views.prompts, views.scale, learner.device, mean=0.6)
         config = AdaptConfig(method="lora", epochs=1)
-        apart = replace(labelled, datasets=names)
+        apart = replace(labelled, panel=replace(labelled.panel, datasets=names))
         told += learn_ratings(learner, line, apart, config, PixelCache(cache, 2**28))
     assert told[0]["fidelity"] > 0
     assert told[1]["fidelity"] == 0
