@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
+from curation.pocket.effort import FULL
 from curation.pocket.shipped import MODELS, POCKETS
 from uniqa import console
 
 app = typer.Typer(help="Make and examine the pocket models.", no_args_is_help=True)
 
 # What a full build does; a rehearsal does a hundredth of it, to see that everything runs.
-CROPS, NEAR, FAR, TALK = 3000, 3000, 1100, 2200
+CROPS = 3000
 APART = 900
 """Crops of photographs that the eyes do not learn from."""
 LOOKS = 7200
@@ -33,7 +34,7 @@ def build(
 ) -> None:
     """Make pictures, teach the eyes, teach both to talk, write and examine the models.
 
-    Killed and started again it goes on where it was. About two hours on two cores.
+    Killed and started again it goes on where it was. About 85 minutes on two cores.
     """
     import torch
 
@@ -48,31 +49,33 @@ def build(
     cores = os.cpu_count() or 2
     began = time.monotonic()
 
-    def steps(count: int) -> int:
+    effort = FULL.part(part)
+
+    def share(count: int) -> int:
         return max(2, round(count * part))
 
     learned, others = apart([path for _, path in fetch_photographs(work / "photographs")])
     folder = work / ("rehearsal" if rehearsal else "full") / f"seed-{seed}"
-    crops, last = steps(CROPS), steps(APART)
+    crops, last = share(CROPS), share(APART)
     images, rows = make_pictures(
         learned, folder, crops=crops + last, seed=seed, workers=cores, others=others, last=last
     )
     own, own_rows = images[: crops * VARIANTS], rows[: crops * VARIANTS]
-    near = train_locally(own, own_rows, folder / "near.pt", steps=steps(NEAR), seed=seed)
+    near = train_locally(own, own_rows, folder / "near.pt", steps=effort.near, seed=seed)
     thumbnails_of(own, folder)
     # Two by two, side by side: steps of so small models are too short for more than a few threads
     # to meet.
     threads = max(1, cores // 2)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         pairs = [
-            pool.submit(teach_eyes, folder, own_rows, near, recolour, steps(FAR), seed, threads)
+            pool.submit(teach_eyes, folder, own_rows, near, recolour, effort.far, seed, threads)
             for recolour in (False, True)
         ]
         eyes = averaged([pair.result() for pair in pairs])
     if not (folder / "sights.pt").exists():
         # The sights come last: where they are, this step is complete.
         torch.save(eyes.state_dict(), folder / "seeing.pt")
-        looks = steps(LOOKS)
+        looks = share(LOOKS)
         seen = look_all(eyes, images[-looks:], rows[-looks:], last * VARIANTS)
         save_sights(seen, folder / "sights.pt")
     readings = load_sight(folder / "sights.pt", POCKETS[0]).readings
@@ -80,9 +83,10 @@ def build(
         make_tokenizer(readings, seed).save_pretrained(folder / "tokenizer")
     with ProcessPoolExecutor(len(POCKETS), get_context("spawn")) as pool:
         jobs = [
-            pool.submit(teach, name, folder, out, steps(TALK), seed, threads) for name in POCKETS
+            pool.submit(teach, name, folder, out, effort.talk, seed, threads) for name in POCKETS
         ]
         for job in jobs:
+            effort.write(job.result())
             console.say(f"wrote {job.result()}")
     console.say(f"built in {(time.monotonic() - began) / 60:.0f} min")
     if not rehearsal:

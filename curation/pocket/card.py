@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from curation.pocket.effort import FULL, effort_of
 from curation.pocket.exam import percent
 from curation.pocket.sources import (
     CREDITS,
@@ -71,6 +72,10 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
         "seconds to load, vLLM": f"{result['load_vllm']:.0f}",
     }
     return rows
+
+
+def _effort(folder: Path) -> str:
+    return "" if effort_of(folder) == FULL else f"The builder takes {FULL} by now.\n"
 
 
 def _since(learned: Sequence[Photograph]) -> str:
@@ -152,6 +157,7 @@ person or by another model.
 
     python -m curation.pocket build --work FOLDER
 
-Seeded and resumable; about two hours on two cores. The packages are fetched with `apt-get`.
-{_since(learned)}"""
+Seeded and resumable; about 85 minutes on two cores. The packages are fetched with `apt-get`.
+This model has had {effort_of(folder)}.
+{_effort(folder)}{_since(learned)}"""
     (folder / "README.md").write_text(text, encoding="utf-8")
