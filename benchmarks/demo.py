@@ -2,7 +2,7 @@
 
 Runs the same commands a user would type, prints each before it runs, times it, and ends with what
 came out. Run it with `make demo`, or as `python benchmarks/demo.py FOLDER [--scenes K]`, which
-takes the photos of only so many scenes.
+takes the photos of only so many scenes, and asks about quality alone.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Demo:
 
 
 def main(folder: Path, scenes: int = 0) -> None:
-    """Run the path and print what came out; `scenes` above 0 takes only so many of them."""
+    """Run the path and print what came out; `scenes` above 0 takes only so many, and one task."""
     demo = Demo(folder)
     photos, corpus = folder / "photos", folder / "corpus.duckdb"
     manifest, base = folder / "manifests" / "balanced.parquet", folder / "models" / "base"
@@ -95,7 +95,8 @@ def main(folder: Path, scenes: int = 0) -> None:
     images = _of_scenes(table, scenes) if scenes else photos
     demo.run(
         "uniqa-curate", "generate", images, "--ratings", images if scenes else table,
-        *models(), "--corpus", corpus, "--seed", SEED,
+        *models(), *(("--task", "quality") if scenes else ()),
+        "--corpus", corpus, "--seed", SEED,
     )  # fmt: skip
     demo.run("uniqa-curate", "refine", "--corpus", corpus)
     demo.run("uniqa-curate", "filter", "--corpus", corpus, "--policy", "balanced", "-o", manifest)
