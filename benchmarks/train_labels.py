@@ -3,18 +3,19 @@
     python benchmarks/train_labels.py RATINGS --curated M.parquet --uncurated ALL.parquet [--task T]
 
 RATINGS is a ratings table; the manifests come from one corpus of captions that were written without
-ratings (`generate --no-guided`), once through a policy (`one_per_voice` or `diverse_four` of
-`benchmarks/data`), once through `everything`. Photos are split by group, five times; each time the
-compact model is pre-trained on the training photos' captions alone: the curated ones, as many
-uncurated ones drawn at random per photo, and the curated ones handed to other photos. Heads learn
-on draws of the training photos' ratings and are tested on the others. Nothing is chosen on the
-test. Writes a section of RESULTS.md. `--tries` compares variants of `fused` instead, each with one
-thing left out or done otherwise.
+ratings (`generate --no-guided`), once through a policy (`one_per_voice`, `diverse_four` or
+`voices_apart` of `benchmarks/data`), once through `everything`. Photos are split by group, five
+times; each time the compact model is pre-trained on the training photos' captions alone: the
+curated ones, as many uncurated ones drawn at random per photo, and the curated ones handed to other
+photos. Heads learn on draws of the training photos' ratings and are tested on the others. Nothing
+is chosen on the test. Writes a section of RESULTS.md. `--tries` compares variants of `fused`
+instead, each with one thing left out or done otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -103,8 +104,15 @@ def main() -> None:
         print(f"split {seed + 1} of {options.splits} done", file=sys.stderr, flush=True)
     body = tell(found, options.splits, options.draws, captions)
     print(body)
-    title = f"Few labels{', tries' if options.tries else ''}: {options.ratings.parent.name}"
+    kind = "tries" if options.tries else f"captions by {_policy(options.curated)}"
+    title = f"Few labels: {options.ratings.parent.name}, {kind}"
     write_section(title, body, f"python benchmarks/train_labels.py {told_arguments()}")
+
+
+def _policy(manifest: Path) -> str:
+    """The policy that made a manifest, as its provenance tells."""
+    told = manifest.with_name(f"{manifest.name}.provenance.json")
+    return str(json.loads(told.read_text("utf-8"))["policy_name"])
 
 
 class Trial:
