@@ -1,4 +1,5 @@
-# Two commands do everything: `make demo` and `make test`. Both set up what they need in .venv.
+# Two commands do everything: `make demo` and `make test`; `make test-long` adds the tests that take
+# minutes. All set up what they need in .venv.
 # PYTHON chooses the interpreter; EXTRAS what is installed beside the core; JOBS how many tests run
 # at a time.
 
@@ -11,15 +12,21 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep -i '^torch==' constraints-cpu.txt)
 
-.PHONY: demo test browser lint bench clean
+.PHONY: demo test test-long browser lint bench clean
 
 demo: .venv/ready
 	$(BIN)/python benchmarks/demo.py $(DEMO)
 
 # Two at a time, with a thread each: loading models is the work of one core. A file's tests share
 # what they load.
+PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 test: .venv/ready browser
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not long"
+
+# Whole paths that take a minute or more: the demo, the wheel in an environment of its own, kill -9.
+test-long: .venv/ready
+	$(PYTEST) -m long
 
 # The report is tested in a Chromium. Root on Debian gets it from apt; elsewhere these tests skip
 # unless one is there, or UNIQA_BROWSER names it.

