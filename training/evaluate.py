@@ -20,6 +20,7 @@ from training.best_on_test import best_on_test
 from training.ceiling import Ceiling
 from training.config import AdaptConfig, EvaluateConfig
 from training.folds import out_of_fold
+from training.heads import Learned
 from training.intervals import Decided, Residuals, decide
 from training.logistic import Curve, fit_logistic
 from training.metrics import Estimate, plcc, rmse, srcc, with_intervals
@@ -30,6 +31,9 @@ from uniqa.splits import seeded_key
 
 METHODS = ("zero-shot", *LEARNED, "auto")
 """What is compared; not `lora`, whose tower would have to learn for every draw and fold."""
+
+OWN = "its own head"
+"""The row of the head that the model has, as `score` uses it; the labels here do not change it."""
 
 Scores = NDArray[np.float64]
 
@@ -46,6 +50,8 @@ class Task:
     test: list[int]
     panel: Panel | None = None
     """Who rated them."""
+    own: Learned | None = None
+    """The head that the model has already."""
 
     def panel_of(self, rows: Sequence[int]) -> Panel | None:
         """Who rated these photos."""
@@ -177,7 +183,8 @@ def steps_of(task: Task, config: EvaluateConfig) -> int:
     smaller = [count for count in config.labels if count < len(task.pool)]
     draws = len(smaller) * config.draws + (len(smaller) < len(config.labels))
     best = config.protocol == "best-on-test"
-    return 1 + best + len(LEARNED) + len(METHODS) + best + draws
+    own = task.own is not None
+    return 1 + best + len(LEARNED) + len(METHODS) + own + best + draws
 
 
 def _on_all_labels(
@@ -245,6 +252,8 @@ def _all_methods(
         head = fit_head(method, here, scores, groups, adapt, panel)
         scored[method] = predict(head, there)
     scored["auto"] = scored[choice.method]
+    if task.own is not None:
+        scored[OWN] = predict(task.own, there)
     return scored, choice.method, choice.why
 
 

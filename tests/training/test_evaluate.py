@@ -3,14 +3,15 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from training.adapt import LEARNED
+from training.adapt import LEARNED, fit_head
 from training.adapter import fit_adapters
 from training.best_on_test import NAME, best_on_test
 from training.config import AdaptConfig, EvaluateConfig
-from training.evaluate import METHODS, Task, compare, judge_at, steps_of
+from training.evaluate import METHODS, OWN, Task, compare, judge_at, steps_of
 from training.metrics import srcc
 from uniqa.errors import InputError
 
@@ -41,6 +42,41 @@ def test_a_report_holds_every_method_and_ticks_as_told(task):
     told = json.loads(json.dumps(report.as_json()))
     assert told["train"] == 40
     assert "best_on_test" not in told
+
+
+def test_the_models_own_head_is_a_row_that_labels_do_not_change(task):
+    here, scores = task.views.take(task.pool), task.scores[task.pool]
+    own = fit_head("ridge", here, scores, [task.groups[row] for row in task.pool], ADAPT)
+    config, heard = EvaluateConfig(labels=(12,), draws=2, bootstrap=20), []
+    given = dataclasses.replace(task, own=own)
+    report = compare(given, config, ADAPT, heard.append)
+    assert len(heard) == steps_of(given, config)
+    full = report.full["ridge"]["srcc"].value
+    assert report.full[OWN]["srcc"].value == full
+    assert report.budgets["12"][OWN]["srcc"] == pytest.approx(full)
+    assert report.budgets["12"][OWN]["sd"] == pytest.approx(0)
+    assert report.budgets["12"]["ridge"]["srcc"] != pytest.approx(full)
+    assert OWN not in report.coverage, "what it learned from is not at hand"
+
+
+def test_an_adapted_model_is_evaluated_as_it_stands(uniqa_train, model_dir, tiny, tmp_path):
+    table, adapted = tiny / "tiny.parquet", tmp_path / "adapted"
+    assert uniqa_train("adapt", model_dir, "--ratings", table, "--out", adapted)[0] == 0
+    words = ["--bootstrap", 20, "--labels", 10, "--draws", 2, "--pictures", tmp_path / "p"]
+    code, out, err = uniqa_train("evaluate", adapted, "--ratings", table, *words)
+    assert code == 0, err
+    assert out.count(OWN) >= 2, "with all labels and by their number"
+    assert "own head has learned" not in err
+    scores = tmp_path / "split.csv"
+    frame = pd.read_parquet(table, columns=["image", "mos", "group", "split"])
+    frame["split"] = frame["split"].map(lambda split: "test" if split == "train" else "train")
+    frame.to_csv(scores, index=False)
+    code, out, err = uniqa_train(
+        "evaluate", adapted, "--ratings", scores, "--scale", "1:5", "--bootstrap", 20,
+        "--images-root", tiny, "--task", "quality",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "the model's own head has learned from the ratings of" in " ".join(err.split())
 
 
 def test_curves_and_intervals_never_see_the_test(task):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from training.commands.photos import check_differ, one_per_photo, rated_features
 from training.config import AdaptConfig, EvaluateConfig
 from training.cues import cue_names
 from training.data import Rated, hold_back
-from training.evaluate import Report, Task, compare, judge_at, steps_of
+from training.evaluate import OWN, Report, Task, compare, judge_at, steps_of
+from training.heads import Learned
 from training.model import Model
 from training.panels import Panel
 from training.views import views_of
@@ -94,7 +96,8 @@ def evaluate(
         )
     # Drawn by identity: the same draws wherever the photos lie.
     panel = Panel([""] * len(ids), usable.stds)
-    task = Task(views, usable.scores, usable.groups, ids, pool, test, panel)
+    own = _own_head(model, task_name, [ids[row] for row in test])
+    task = Task(views, usable.scores, usable.groups, ids, pool, test, panel, own)
     with progress() as bar:
         job = bar.add_task("evaluating", total=steps_of(task, config), note="")
         report = compare(
@@ -119,6 +122,23 @@ def evaluate(
         "config": asdict(config),
         "model": model.provenance,
     }
+
+
+def _own_head(model: Model, task: str, test: Sequence[str]) -> Learned | None:
+    """The head that the model has, if it is for this task; says so if it has learned from these."""
+    head = model.head
+    if head is None:
+        return None
+    if head.task != task:
+        say(f"the model's own head is for {head.task} and is not compared", "dim")
+        return None
+    seen = sum(one in model.seen and one not in model.trained_on for one in test)
+    if seen:
+        warn(
+            f"the model's own head has learned from the ratings of {seen} of {len(test)} test "
+            f"photos: its row, '{OWN}', is too good"
+        )
+    return head.learned
 
 
 def _mark(told: float | None, rated: Rated) -> float | None:
