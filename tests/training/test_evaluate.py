@@ -67,16 +67,19 @@ def test_an_adapted_model_is_evaluated_as_it_stands(uniqa_train, model_dir, tiny
     assert code == 0, err
     assert out.count(OWN) >= 2, "with all labels and by their number"
     assert "own head has learned" not in err
-    scores = tmp_path / "split.csv"
+    scores = tmp_path / "held-back.csv"
     frame = pd.read_parquet(table, columns=["image", "mos", "group", "split"])
-    frame["split"] = frame["split"].map(lambda split: "test" if split == "train" else "train")
-    frame.to_csv(scores, index=False)
-    code, out, err = uniqa_train(
-        "evaluate", adapted, "--ratings", scores, "--scale", "1:5", "--bootstrap", 20,
-        "--images-root", tiny, "--task", "quality",
-    )  # fmt: skip
+    held = frame[frame["split"] == "test"].drop(columns="split")
+    held.assign(image=[str(tiny / name) for name in held["image"]]).to_csv(scores, index=False)
+    taught = tmp_path / "taught"
+    words = ["--scale", "1:5", "--task", "quality", "--method", "ridge"]
+    code, _, err = uniqa_train("adapt", model_dir, "--ratings", scores, "--out", taught, *words)
     assert code == 0, err
-    assert "the model's own head has learned from the ratings of" in " ".join(err.split())
+    code, _, err = uniqa_train("evaluate", taught, "--ratings", table, "--bootstrap", 20)
+    assert code == 0, err
+    assert "the model's own head has learned from the ratings of 6 of 6 test photos" in " ".join(
+        err.split()
+    )
 
 
 def test_curves_and_intervals_never_see_the_test(task):
