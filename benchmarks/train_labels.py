@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--tries", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    kind = "tries" if options.tries else f"captions by {_policy(options.curated)}"
     rated = read_rated(options.ratings, task=options.task, images_root=options.images_root)
     if options.group_column:
         import pandas as pd
@@ -104,7 +105,6 @@ def main() -> None:
         print(f"split {seed + 1} of {options.splits} done", file=sys.stderr, flush=True)
     body = tell(found, options.splits, options.draws, captions)
     print(body)
-    kind = "tries" if options.tries else f"captions by {_policy(options.curated)}"
     title = f"Few labels: {options.ratings.parent.name}, {kind}"
     write_section(title, body, f"python benchmarks/train_labels.py {told_arguments()}")
 

@@ -42,6 +42,8 @@ class Banked:
 
     task: str
     exemplar: Exemplar
+    kin: frozenset[str] = frozenset()
+    """Groups that its photo has in ratings."""
 
 
 def read_bank(path: Path, library: PromptLibrary) -> list[Banked]:
@@ -81,8 +83,11 @@ def bank_sets(
     Raises:
         InputError: too few exemplars of the task for a single set.
     """
-    exemplars = [one.exemplar for one in bank if one.task == task]
-    return ExemplarSets.compose(task, exemplars, shots=shots, sets=sets, seed=seed)
+    own = [one for one in bank if one.task == task]
+    return ExemplarSets.compose(
+        task, [one.exemplar for one in own], shots=shots, sets=sets, seed=seed,
+        kin={one.exemplar.image_id: one.kin for one in own},
+    )  # fmt: skip
 
 
 def draw_bank(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +36,7 @@ class ExemplarSets:
         seed: int,
         spares: Sequence[Exemplar] = (),
         groups: Mapping[str, str] | None = None,
+        kin: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         """Take sets as they are; `compose` makes them.
 
@@ -45,6 +46,9 @@ class ExemplarSets:
             seed: another seed, other sets for the images.
             spares: stand in for an exemplar that an image must not see, where no other set helps.
             groups: image_id → group of further images, as far as a bank tells them.
+            kin: image_id → groups that ratings give an exemplar's photo: those must not see it
+                either. They never decide how sets are made, so that ratings that come later leave
+                everybody else what was shown before.
 
         Raises:
             ValueError: no set, an empty one, or two sets that share an image or group.
@@ -62,12 +66,25 @@ class ExemplarSets:
         every = (*(shot for one in self.sets for shot in one), *self.spares)
         self.groups = {**(groups or {}), **{shot.image_id: _group(shot) for shot in every}}
         self._images = [frozenset(shot.image_id for shot in one) for one in self.sets]
-        self._groups = [frozenset(_group(shot) for shot in one) for one in self.sets]
+        self.kin = {image_id: frozenset(told) for image_id, told in (kin or {}).items()}
+        self._groups = [
+            frozenset(key for shot in one for key in self._keys(shot)) for one in self.sets
+        ]
         self._changed: dict[tuple[Exemplar, ...], tuple[Exemplar, ...]] = {}
+
+    def _keys(self, shot: Exemplar) -> frozenset[str]:
+        return self.kin.get(shot.image_id, frozenset()) | {_group(shot)}
 
     @classmethod
     def compose(
-        cls, task: str, exemplars: Iterable[Exemplar], *, shots: int, sets: int, seed: int
+        cls,
+        task: str,
+        exemplars: Iterable[Exemplar],
+        *,
+        shots: int,
+        sets: int,
+        seed: int,
+        kin: Mapping[str, Collection[str]] | None = None,
     ) -> ExemplarSets:
         """Sets of `shots` exemplars each, as many as there are exemplars for, up to `sets`.
 
@@ -88,7 +105,7 @@ class ExemplarSets:
         dealt = cls.dealt(task, chosen, rest=bank, shots=shots, seed=seed)
         # A photo of the bank that is in no set still has the group that the bank gives it.
         told = {shot.image_id: _group(shot) for shot in bank}
-        return cls(task, dealt.sets, seed=seed, spares=dealt.spares, groups=told)
+        return cls(task, dealt.sets, seed=seed, spares=dealt.spares, groups=told, kin=kin)
 
     @classmethod
     def dealt(
@@ -133,7 +150,8 @@ class ExemplarSets:
             image_id: SHA-256 of the photo.
             groups: its groups in the ratings, in any order. What the bank says counts too.
         """
-        own = {image_id, self.groups.get(image_id, image_id), *groups}
+        kin = self.kin.get(image_id, ())
+        own = {image_id, self.groups.get(image_id, image_id), *kin, *groups}
         digest = hashlib.sha256(f"{self.seed}|{self.task}|exemplars|{image_id}".encode()).digest()
         first = int.from_bytes(digest[:8], "big") % len(self.sets)
         for step in range(len(self.sets)):
@@ -146,7 +164,7 @@ class ExemplarSets:
         self, shots: tuple[Exemplar, ...], image_id: str, groups: set[str]
     ) -> tuple[Exemplar, ...]:
         def may_be_seen(shot: Exemplar) -> bool:
-            return shot.image_id != image_id and _group(shot) not in groups
+            return shot.image_id != image_id and groups.isdisjoint(self._keys(shot))
 
         spares = [one for one in self.spares if may_be_seen(one)]
         kept: list[Exemplar] = []

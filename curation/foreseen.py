@@ -59,7 +59,7 @@ def stand_ins(
     """
     path, image_id = photo
     # A word is a token at least; models that count none are bound by what is drawn at most.
-    words = max(WORDS[1], *(one.max_tokens for one in makers))
+    words = min(2 * WORDS[1], max(one.max_tokens for one in makers))
     answer = " ".join(["light"] * words)
     return StandIns(Exemplar(image_id, path, library.exemplar_question(task), answer), shots)
 

@@ -32,7 +32,7 @@ def bank_of(
 ) -> tuple[Banked, ...]:
     """The user's bank, empty if none is named; photos in the val or test split are warned of.
 
-    A photo whose group the bank does not tell has the one that it has in the ratings: its kin must
+    Each has, beside the group that the bank tells, those that it has in the ratings: its kin must
     not see it.
 
     Args:
@@ -50,7 +50,11 @@ def bank_of(
     photos = {one.exemplar.path: one.exemplar.image_id for one in bank}
     places = places_of(photos, ratings, corpus)
     _warn_of_held_back(places)
-    return tuple(_grouped(one, places.get(one.exemplar.image_id, {})) for one in bank)
+    return tuple(
+        replace(one, kin=frozenset(place.group for place in there.values()))
+        for one in bank
+        for there in (places.get(one.exemplar.image_id, {}),)
+    )
 
 
 def exemplars_of(
@@ -129,15 +133,6 @@ def exemplars_for(
         shown = exemplars_of(store, config, library, shots, run_id="", bank=own)
         places = places_in(store, [image_id]).get(image_id, {}) if store is not None else {}
     return shown[task].for_image(image_id, *(place.group for place in places.values()))
-
-
-def _grouped(banked: Banked, places: Places) -> Banked:
-    shot = banked.exemplar
-    if not places or shot.group != shot.image_id:
-        return banked
-    # As where they are drawn: the task's own ratings go first.
-    first = min(places, key=lambda place: (place[1] != banked.task, place))
-    return replace(banked, exemplar=replace(shot, group=places[first].group))
 
 
 def _warn_of_held_back(places: Mapping[str, Places]) -> None:

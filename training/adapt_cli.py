@@ -73,10 +73,11 @@ def adapt(
     )
     new_directory(out, overwrite=overwrite)
     rated = rated_table(ratings, image_column, score_column, images_root, scale, task)
-    others = _others(also or [], also_scale or [], rated.task)
+    base = load_model(directory)
+    others = _others(also or [], also_scale or [], rated.task or base.task)
     from training import commands as work
 
-    model, head = work.adapt(load_model(directory), rated, config, cache or default_cache(), others)
+    model, head = work.adapt(base, rated, config, cache or default_cache(), others)
     save_model(model, out)
     say(f"adapted to {head.facts['labels']} ratings by {head.method}; model in {out}")
     none = why_none(residuals_of(head.facts), CONFIDENCE, head.method)

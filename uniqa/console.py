@@ -167,7 +167,8 @@ def cell(value: object) -> str:
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Items per second: the task's own ``rate``, or rich's over the last half minute."""
-        speed = task.fields.get("rate") or task.finished_speed or task.speed
+        rate = task.fields.get("rate")
+        speed = (task.finished_speed or task.speed) if rate is None else rate
         return Text(f"{speed:,.1f}/s" if speed else "–/s")
 
 
@@ -175,15 +176,15 @@ class _LeftColumn(TimeRemainingColumn):
     def render(self, task: Task) -> Text:
         """As rich has it, but by the task's own ``rate`` if it has one."""
         rate, left = task.fields.get("rate"), task.remaining
-        if not rate or left is None or task.finished:
+        if rate is None or left is None or task.finished:
             return super().render(task)
-        return Text(clock(left / rate), style="progress.remaining")
+        return Text(clock(left / rate) if rate else "-:--:--", style="progress.remaining")
 
 
 def clock(seconds: float) -> str:
     """A duration as progress bars show it: h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole % 3600 // 60:02}:{whole % 60:02}"
 
 
 @contextmanager

@@ -13,8 +13,11 @@ from pathlib import Path
 from curation.pocket.shipped import POCKETS, shipped_models
 from uniqa.errors import EngineError, InputError, UsageError
 
-_SMALL = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
-"""Endings of what a model consists of beside its weights."""
+_SMALL = (".json", ".jinja", ".txt", ".model")
+"""Endings of what a model consists of beside its weights; they are part of its revision."""
+
+_CODE = (".py", ".tiktoken")
+"""Endings of what some models bring besides."""
 
 
 def locate_model(model: str) -> tuple[Path, str, str]:
@@ -50,7 +53,7 @@ def locate_model(model: str) -> tuple[Path, str, str]:
     name, _, revision = model.partition("@")
     try:
         # Code is fetched but runs only where an engine option says that it may.
-        patterns = [*(f"*{suffix}" for suffix in _SMALL), "*.safetensors"]
+        patterns = [*(f"*{suffix}" for suffix in (*_SMALL, *_CODE)), "*.safetensors"]
         path = Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]

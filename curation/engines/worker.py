@@ -189,7 +189,7 @@ class _Model:
         self.llm = LLM(model=setting.folder, **(defaults | setting.options))
         self.dead = EngineDeadError
         self.tokenizer: Any = self.llm.get_tokenizer()
-        self.has_template = _has_template(setting.folder, self.tokenizer)
+        self.has_template = _has_template(setting, self.tokenizer)
         config = self.llm.model_config
         if not config.is_multimodal_model:
             raise ValueError("it is a model for text only, without eyes for photos")
@@ -384,15 +384,18 @@ class _Model:
         return Answer(identity, text, "stop", prompt_tokens, pending.parts, cached, levels)
 
 
-def _has_template(folder: str, tokenizer: Any) -> bool:
+def _has_template(setting: Setting, tokenizer: Any) -> bool:
     """Whether vLLM will find a chat template: the tokenizer's, or one that only a processor has."""
     if getattr(tokenizer, "chat_template", None):
         return True
     from transformers import AutoProcessor
 
     try:
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError):
+        trusted = bool(setting.options.get("trust_remote_code", False))
+        processor = AutoProcessor.from_pretrained(
+            setting.folder, local_files_only=True, trust_remote_code=trusted
+        )
+    except Exception:  # noqa: BLE001 - whatever a model's own processor raises: vLLM finds none
         return False
     return bool(getattr(processor, "chat_template", None))
 

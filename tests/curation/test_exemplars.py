@@ -150,6 +150,24 @@ def test_where_one_set_is_all_a_spare_of_the_same_level_stands_in() -> None:
     assert ExemplarSets("quality", [only], seed=0).for_image("x", "b") == (only[0],)
 
 
+def test_groups_of_ratings_keep_kin_apart_and_change_nothing_for_others() -> None:
+    """They may be told after a first run: whoever is not kin is shown what it was shown before."""
+    bank = [shot(number) for number in range(8)]
+    wanted = {"shots": 2, "sets": 4, "seed": 0}
+    told = {bank[0].image_id: {"beach"}, bank[1].image_id: {"beach"}, bank[2].image_id: {"inn"}}
+    alone = ExemplarSets.compose("quality", bank, **wanted)
+    aware = ExemplarSets.compose("quality", bank, **wanted, kin=told)
+    assert aware.sets == alone.sets
+    for number in range(100, 160):
+        image_id = f"{number:064x}"
+        assert aware.for_image(image_id, "hill") == alone.for_image(image_id, "hill")
+        for group in ("beach", "inn"):
+            seen = {one.image_id for one in aware.for_image(image_id, group)}
+            assert len(seen) == 2
+            assert not any(group in told.get(one, ()) for one in seen)
+    assert bank[1] not in aware.for_image(bank[0].image_id)
+
+
 def test_sets_that_share_a_group_or_hold_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="share the group 'a'"):
         ExemplarSets("quality", [[shot(1, group="a")], [shot(2, group="a")]], seed=0)

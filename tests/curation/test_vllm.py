@@ -23,7 +23,7 @@ from curation.engines.group import EngineGroup
 from curation.engines.locate import locate_model
 from curation.engines.transformers import TransformersEngine
 from curation.engines.vllm import VllmEngine
-from curation.engines.worker import _has_template
+from curation.engines.worker import Setting, _has_template
 from curation.prompts import Exemplar, PromptLibrary
 from tests import tiny_blip2, tiny_idefics3
 from uniqa.errors import EngineError, InputError, UsageError
@@ -142,11 +142,11 @@ def test_a_template_that_only_the_processor_has_is_found(model: Path, tmp_path: 
     (folder / "chat_template.jinja").unlink()
     bare = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     assert not bare.chat_template
-    assert not _has_template(str(folder), bare)
+    assert not _has_template(Setting(str(folder), {}, 0, None, False, ""), bare)
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     bare = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     assert not bare.chat_template
-    assert _has_template(str(folder), bare)
+    assert _has_template(Setting(str(folder), {}, 0, None, False, ""), bare)
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from typing import Protocol
 from rich.live import Live
 from rich.table import Table
 
-from uniqa.console import people, say
+from uniqa.console import clock, people, say
 
 QUIET_SECONDS = 15.0
 """Least time between plain lines of windows; epochs always have theirs."""
@@ -42,13 +42,7 @@ class Pace:
         passed = step - self._first
         if passed <= 0:
             return "–"
-        return clock_time((self._clock() - self._began) / passed * (self._total - step))
-
-
-def clock_time(seconds: float) -> str:
-    """Hours, minutes and seconds as ``h:mm:ss``."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole % 3600 // 60:02}:{whole % 60:02}"
+        return clock((self._clock() - self._began) / passed * (self._total - step))
 
 
 def sentence(record: dict[str, float], total: int, left: str) -> str:

@@ -7,7 +7,8 @@ from rich.live import Live
 
 from training.tuning import tensorboard
 from training.tuning.curves import ticks, write_curves
-from training.tuning.live import Lines, Pace, Rows, clock_time, sentence
+from training.tuning.live import Lines, Pace, Rows, sentence
+from uniqa.console import clock
 
 WINDOW = {"step": 10.0, "loss": 2.5, "lr": 1e-4, "temperature": 14.2, "images_per_second": 31.0}
 EPOCH = {
@@ -47,7 +48,7 @@ def test_time_left_counts_this_parts_steps_only():
     assert pace.left(20) == "–"
     now[0] = 160.0
     assert pace.left(30) == "0:02:00"
-    assert clock_time(3723.4) == "1:02:03"
+    assert clock(3723.4) == "1:02:03"
     assert sentence(WINDOW, 50, "0:02:00").endswith("0:02:00 left")
 
 
