@@ -3,8 +3,8 @@
     python benchmarks/train_labels.py RATINGS --curated M.parquet --uncurated ALL.parquet [--task T]
 
 RATINGS is a ratings table; the manifests come from one corpus of captions that were written without
-ratings (`generate --no-guided`), once through a policy (`one_per_voice`, `diverse_four` or
-`voices_apart` of `benchmarks/data`), once through `everything`. Photos are split by group, five
+ratings (`generate --no-guided`), once through a policy (`voices_apart`, or `one_per_voice` or
+`diverse_four` of `benchmarks/data`), once through `everything`. Photos are split by group, five
 times; each time the compact model is pre-trained on the training photos' captions alone: the
 curated ones, as many uncurated ones drawn at random per photo, and the curated ones handed to other
 photos. Heads learn on draws of the training photos' ratings and are tested on the others. Nothing

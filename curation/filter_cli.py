@@ -29,7 +29,9 @@ def filter_command(
     corpus: CorpusOption = DEFAULT_CORPUS,
     policy: Annotated[
         str,
-        typer.Option(help="A shipped policy (balanced, everything, paper, strict) or a YAML file."),
+        typer.Option(
+            help="A shipped policy (balanced, everything, paper, strict, voices_apart) or a YAML file."
+        ),
     ] = "balanced",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what each rule would drop; write nothing.")

@@ -23,7 +23,7 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", ["balanced", "everything", "paper", "strict"])
+@pytest.mark.parametrize("name", ["balanced", "everything", "paper", "strict", "voices_apart"])
 def test_shipped_policies_are_sound(corpus: Corpus, name: str) -> None:
     assert name in shipped_policies()
     policy = read_policy(name)
