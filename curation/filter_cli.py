@@ -30,7 +30,7 @@ def filter_command(
     policy: Annotated[
         str,
         typer.Option(
-            help="A shipped policy (balanced, everything, paper, strict, voices_apart) or a YAML file."
+            help="A shipped policy (balanced, everything, paper, strict, voices_apart) or YAML."
         ),
     ] = "balanced",
     dry_run: Annotated[
