@@ -204,11 +204,15 @@ def until(condition: Callable[[], bool], running: Running | None = None) -> floa
 
 
 def reach(running: Running, moment: str, wanted: int, ready: Callable[[], bool]) -> None:
-    """Wait for a moment: the model just loaded, half stored, or all but the last window stored."""
+    """Wait for a moment: the model just loaded, half stored, or all but two windows stored.
+
+    Two are in flight, as vLLM gets the next one before one is done: of the last alone it may have
+    answered everything by the time that this is seen.
+    """
     if moment == "start":
         until(ready, running)
         return
-    enough = wanted // 2 if moment == "middle" else wanted - WINDOW
+    enough = wanted // 2 if moment == "middle" else wanted - 2 * WINDOW
     until(lambda: running.job.stored() >= enough, running)
 
 
@@ -506,11 +510,12 @@ def _line(name: str, make: Callable[[], Row]) -> str:
 
 _ABOUT = (
     f"`{MODEL}` through vLLM, windows of {WINDOW} requests, kill -9. *Start*: the model is loaded "
-    "and the first window on its way; *middle*: half is stored; *end*: only the last window is "
-    "not. *Stored then* is what the run left when it was killed or had ended; *lost* and *doubled* "
-    "are counted after the same command was repeated. *Noticed*: the corpus could be opened by "
-    "others (the command), a new child had been started (vLLM), the run had ended with the words "
-    f"quoted (the server, which may be away for {UNREACHABLE:g} s here, 60 s by default; signals)."
+    "and the first window on its way; *middle*: half is stored; *end*: only the last two windows, "
+    "both in flight, are not. *Stored then* is what the run left when it was killed or had ended; "
+    "*lost* and *doubled* are counted after the same command was repeated. *Noticed*: the corpus "
+    "could be opened by others (the command), a new child had been started (vLLM), the run had "
+    "ended with the words quoted (the server, which may be away for "
+    f"{UNREACHABLE:g} s here, 60 s by default; signals)."
 )
 
 
