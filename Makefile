@@ -24,7 +24,7 @@ PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python 
 test: .venv/ready browser
 	$(PYTEST) -m "not long"
 
-# Whole paths that take a minute or more: the demo, the wheel in an environment of its own, kill -9.
+# What takes half a minute or more: the demo, the wheel in an environment of its own, kill -9.
 test-long: .venv/ready
 	$(PYTEST) -m long
 

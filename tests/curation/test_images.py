@@ -149,7 +149,7 @@ def test_a_program_that_closes_nothing_ends_all_the_same(
     assert (said.stdout, said.stderr) == ("48 48\n", "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_reader_that_does_not_even_hear_its_timer_is_given_up(
     tmp_path: Path, make_photo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch

@@ -229,6 +229,7 @@ def test_two_engines_share_the_work(model: Path, tmp_path: Path) -> None:
     assert children() == []
 
 
+@pytest.mark.long
 def test_memory_comes_back_between_models(
     model: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
