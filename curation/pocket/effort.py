@@ -34,7 +34,7 @@ class Effort:
         (folder / FILE).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
 
-FULL = Effort(near=2600, far=1000, talk=1700)
+FULL = Effort(near=2400, far=1000, talk=1500)
 """What two cores do in less than an hour and a half."""
 
 

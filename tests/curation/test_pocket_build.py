@@ -15,7 +15,7 @@ from curation.measuring.measure import measure
 from curation.pocket import targets
 from curation.pocket.assemble import make_tokenizer, save_model
 from curation.pocket.damage import Damage, amount, apply_damage, draw_damage, without
-from curation.pocket.effort import FULL, Effort, effort_of
+from curation.pocket.effort import Effort, effort_of
 from curation.pocket.eyes import Eyes, averaged, canvas_frames, train_eyes, train_locally
 from curation.pocket.incontext import exemplars_change
 from curation.pocket.pictures import VARIANTS, canvas_of, make_pictures
@@ -182,9 +182,9 @@ def test_a_tiny_build_resumes_and_speaks(tmp_path: Path, photo: Pixels) -> None:
     model = train_talk("pocket-b", sight, tokenizer, tmp_path / "talk.pt", steps=2, batch=2)
     save_model("pocket-b", model, Eyes(rows), tokenizer, tmp_path / "pocket-b")
     assert read_photographs(tmp_path / "pocket-b" / CREDITS) == photographs()
-    tiny = FULL.part(0.001)
+    tiny = Effort(near=3000, far=150, talk=2000).part(0.01)
     tiny.write(tmp_path / "pocket-b")
-    assert effort_of(tmp_path / "pocket-b") == tiny == Effort(near=3, far=2, talk=2)
+    assert effort_of(tmp_path / "pocket-b") == tiny == Effort(near=30, far=2, talk=20)
     assert (tmp_path / "pocket-b" / "model.safetensors").stat().st_size < 8_000_000
     result = exemplars_change(tmp_path / "pocket-b", "pocket-b", [photo], shots=1)
     assert result["brief_words"] > 0
