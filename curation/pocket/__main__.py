@@ -34,7 +34,8 @@ def build(
 ) -> None:
     """Make pictures, teach the eyes, teach both to talk, write and examine the models.
 
-    Killed and started again it goes on where it was. About 85 minutes on two cores.
+    Killed and started again it goes on where it was. Some 85 minutes on two cores,
+    by the pace of its stages.
     """
     import torch
 

@@ -157,7 +157,8 @@ person or by another model.
 
     python -m curation.pocket build --work FOLDER
 
-Seeded and resumable; about 85 minutes on two cores. The packages are fetched with `apt-get`.
+Seeded and resumable; some 85 minutes on two cores, by the pace of its stages. The packages are
+fetched with `apt-get`.
 This model has had {effort_of(folder)}.
 {_effort(folder)}{_since(learned)}"""
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -35,7 +35,7 @@ class Effort:
 
 
 FULL = Effort(near=2400, far=1000, talk=1500)
-"""What two cores do in less than an hour and a half."""
+"""What two cores do in less than an hour and a half, by the pace of the stages."""
 
 
 def effort_of(folder: Path) -> Effort:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curation import bank, command, places, preflight, running
+from curation import bank, command, places, running
 from curation.config import RunConfig, Source
 from curation.corpus import Corpus
 from curation.engines.base import Answer, Request
@@ -23,6 +23,7 @@ from tests.conftest import image_rows, rating_row
 from tests.curation import test_generate as made_up
 from tests.curation.test_generate import FakeEngine
 from tests.curation.test_incontext import Alphabet
+from tests.curation.test_preflight import share
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import LEVELS
 from uniqa.photos import image_id_of
@@ -57,16 +58,8 @@ class Engines:
 
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch, readers: Any) -> Engines:
-    class SharedStep(preflight.ImageStep):
-        def _start(self) -> Any:
-            self._pool = readers
-            return readers
-
-        def _stop(self, *, at_once: bool = False) -> None:
-            self._pool = None
-
     made = Engines()
-    monkeypatch.setattr(preflight, "ImageStep", SharedStep)
+    share(monkeypatch, readers)
     monkeypatch.setattr(running, "make_engine", made)
     monkeypatch.setitem(bank.draw_bank.__kwdefaults__, "load", lambda _name: Alphabet())
     return made

@@ -20,8 +20,9 @@ from uniqa.photos import image_id_of
 readers = made_up.readers
 
 
-@pytest.fixture(autouse=True)
-def _shared(monkeypatch: pytest.MonkeyPatch, readers: Any) -> None:
+def share(monkeypatch: pytest.MonkeyPatch, readers: Any) -> None:
+    """Let all probes of a test read by the same processes, which take seconds to start."""
+
     class SharedStep(preflight.ImageStep):
         def _start(self) -> Any:
             self._pool = readers
@@ -31,6 +32,11 @@ def _shared(monkeypatch: pytest.MonkeyPatch, readers: Any) -> None:
             self._pool = None
 
     monkeypatch.setattr(preflight, "ImageStep", SharedStep)
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch: pytest.MonkeyPatch, readers: Any) -> None:
+    share(monkeypatch, readers)
 
 
 class Counting(FakeEngine):
