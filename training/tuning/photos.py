@@ -1,6 +1,6 @@
 """Photos read ahead of the step, decoded once.
 
-Decoded pixels, turned, converted and shrunk as every photo is, lie in a folder as plain arrays
+Decoded pixels, turned, converted and shrunk as every photo is, lie in a folder as plain bytes
 under the SHA-256 of the file they came from: later epochs and runs read those instead of decoding
 a 20-megapixel file again. The folder is bounded; what earlier runs left goes first, and what does
 not fit is simply decoded each time. A photo that cannot be read is reported once and then left out.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -27,6 +28,13 @@ from uniqa.photos import PhotoError, Pixels, read_photo
 
 KEEP_BYTES = 64 * 2**20
 """Prepared photos of one step that stay in memory for its second pass."""
+
+SIZE = struct.Struct("<II")
+"""Height and width, before the pixels of a kept photo.
+
+NumPy's own files are read through `ast`, whose depth count CPython 3.11 keeps per interpreter: now
+and then threads that read at once would end in a SystemError.
+"""
 
 
 class PixelCache:
@@ -76,13 +84,16 @@ class PixelCache:
         """The photo's pixels; none where they are not kept, or damaged."""
         path = self._path(image_id)
         try:
-            pixels: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+            with path.open("rb") as file:
+                height, width = SIZE.unpack(file.read(SIZE.size))
+                if os.fstat(file.fileno()).st_size != SIZE.size + height * width * 3:
+                    raise ValueError("cut off")
+                pixels: Pixels = np.memmap(
+                    file, np.uint8, mode="r", offset=SIZE.size, shape=(height, width, 3)
+                )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError):
-            path.unlink(missing_ok=True)
-            return None
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        except (OSError, ValueError, struct.error):
             path.unlink(missing_ok=True)
             return None
         with self._lock:
@@ -93,7 +104,7 @@ class PixelCache:
 
     def put(self, image_id: str, pixels: Pixels) -> bool:
         """Keep a photo; false where there is no room."""
-        need = pixels.nbytes + 128
+        need = SIZE.size + pixels.nbytes
         with self._lock:
             while self._old and need > self._room:
                 path, size = next(iter(self._old.items()))
@@ -106,7 +117,8 @@ class PixelCache:
         handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.save(file, np.ascontiguousarray(pixels))
+                file.write(SIZE.pack(*pixels.shape[:2]))
+                file.write(pixels.tobytes())
             Path(name).replace(self._path(image_id))
         except OSError:
             # A full disk: training goes on, decoding each time.
@@ -119,7 +131,7 @@ class PixelCache:
         return self._path(image_id).is_file()
 
     def _path(self, image_id: str) -> Path:
-        return self.folder / f"{image_id}.npy"
+        return self.folder / f"{image_id}.rgb"
 
 
 def read_pixels(path: Path, image_id: str, cache: PixelCache) -> Pixels:

@@ -40,7 +40,7 @@ def test_damaged_entries_are_made_again(shots, tmp_path):
     paths, ids = shots
     cache = PixelCache(tmp_path / "cache", 2**20)
     fresh = np.array(read_pixels(paths[0], ids[0], cache))
-    file = next(cache.folder.glob("*.npy"))
+    file = next(cache.folder.glob("*.rgb"))
     for damage in (b"", b"nothing", file.read_bytes()[:500]):
         file.write_bytes(damage)
         assert np.array_equal(read_pixels(paths[0], ids[0], cache), fresh)
@@ -54,7 +54,7 @@ def test_the_cache_is_bounded_and_what_earlier_runs_left_goes_first(shots, tmp_p
     for path, image_id in zip(paths, ids, strict=True):
         read_pixels(path, image_id, first)
     assert [image_id in first for image_id in ids] == [True, True, False], "a run keeps its own"
-    os.utime(first.folder / f"{ids[0]}.npy", (1, 1))
+    os.utime(first.folder / f"{ids[0]}.rgb", (1, 1))
     later = PixelCache(tmp_path / "cache", 2 * room)
     assert later.get(ids[1]) is not None
     read_pixels(paths[2], ids[2], later)
