@@ -77,8 +77,12 @@ def render(
     level: Annotated[str, typer.Option(help="Level told to the model: bad … perfect.")] = "",
     known: Annotated[str, typer.Option(help="What else is known, like 'JPEG compression'.")] = "",
     model: Annotated[
-        str, typer.Option(help="Pocket model, directory or hub id whose exact prompt to show.")
-    ] = "",
+        str | None,
+        typer.Option(
+            help="Pocket model, directory or hub id whose exact prompt to show; '' for none.",
+            show_default="pocket-a",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another wording and exemplars.")] = 0,
     index: Annotated[
         int | None, typer.Option(help="This wording instead of the one that the photo gets.")
@@ -103,6 +107,7 @@ def render(
 ) -> None:
     """What a model gets when it is asked about a photo: messages, exact prompt, token counts."""
     from curation.incontext import exemplars_for
+    from curation.pocket.shipped import shipped_models
     from curation.prompts import PromptLibrary
     from curation.render import photo_id, render
 
@@ -129,6 +134,8 @@ def render(
         )
     else:
         question = library.worded(task, cues[0], index, level=level, known=known, exemplars=shown)
+    if model is None:
+        model = next(iter(shipped_models()), "")
     rendered = render(question, image, model)
     if as_json:
         print_json(rendered.as_dict())

@@ -230,6 +230,8 @@ def test_render_prints_messages(prompts: Callable[..., Said], photo: Path) -> No
     assert (data["template"], data["prompt_id"]) == (asked.template, asked.prompt_id)
     said = prompts(*arguments)
     assert (said.code, asked.template in said.err) == (0, True)
+    alone = json.loads(prompts(*arguments, "--model", "", "--json").out)
+    assert (alone["model"], alone["tokens"]) == (None, None)
     third = json.loads(prompts("render", "quality/noise", photo, "--index", "2", "--json").out)
     assert third["template"] == "quality/noise/unguided/2"
 
@@ -239,10 +241,12 @@ def test_render_prints_the_exact_prompt_of_a_model(
     prompts: Callable[..., Said], photo: Path
 ) -> None:
     pytest.importorskip("transformers")
-    said = prompts("render", "quality/noise", photo, "--model", "pocket-a")
+    said = prompts("render", "quality/noise", photo)
     assert said.code == 0
     assert "<image>" in said.out
+    assert "pocket-a@" in said.err
     assert "tokens" in said.err
+    assert prompts("render", "quality/noise", photo, "--model", "pocket-a") == said
 
 
 def test_render_shows_exemplars_but_never_the_photo_itself(
