@@ -250,6 +250,7 @@ def arrange(arm: str, curated: Manifest, everything: Manifest, trial: Trial, see
         splits=["val" if key in trial.validation else "train" for key in ids],
         groups=[curated.groups[row] for row in rows],
         captions=captions,
+        datasets=[""] * len(rows),
     )
 
 

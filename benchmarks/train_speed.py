@@ -399,6 +399,7 @@ def _manifest(folder: Path, limit: int, repeat: int = 0) -> Manifest:
         splits=["train"] * len(rows),
         groups=[ids[row] for row in rows],
         captions=[[sayings[row % 4], sayings[(row + 1) % 4]] for row in rows],
+        datasets=[""] * len(rows),
     )
 
 

@@ -27,7 +27,7 @@ from curation.children import Unheeding, unheeding, without_ctrl_c
 from uniqa.containers import is_container, members, stamp
 from uniqa.errors import InputError, UniqaError
 from uniqa.photos import SUFFIXES, Found, Photo, PhotoError, absolute, read_photo, search
-from uniqa.ratings import has_scores, is_table
+from uniqa.rating_files import has_scores, is_table
 
 Prepare = Callable[[Photo], Any]
 

@@ -23,9 +23,10 @@ from curation.images import ImageStep, Prepared
 from curation.text_lists import read_lists
 from uniqa.containers import stamp
 from uniqa.errors import InputError, UsageError, nearest
+from uniqa.image_names import resolve_images
 from uniqa.levels import TASKS
 from uniqa.photos import Photo
-from uniqa.ratings import NAMES, read_frame, resolve_images
+from uniqa.rating_files import NAMES, read_frame
 
 KINDS = ("comment", "caption")
 """What people write; what models write."""

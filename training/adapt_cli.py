@@ -9,6 +9,7 @@ import typer
 
 from training.options import (
     CacheOption,
+    DatasetOption,
     ImageColumn,
     OverwriteOption,
     RatingsOption,
@@ -17,7 +18,7 @@ from training.options import (
     ScoreColumn,
     SeedOption,
     TaskOption,
-    rated_table,
+    rating_options,
 )
 from uniqa.console import print_json, say
 
@@ -54,6 +55,7 @@ def adapt(
     ] = 0,
     scale: ScaleOption = "",
     task: TaskOption = "",
+    dataset: DatasetOption = "",
     image_column: ImageColumn = "",
     score_column: ScoreColumn = "",
     images_root: RootOption = None,
@@ -64,6 +66,7 @@ def adapt(
 ) -> None:
     """Learn a head from a few ratings."""
     from training.config import AdaptConfig
+    from training.data import read_rated_datasets
     from training.features import default_cache
     from training.intervals import CONFIDENCE, residuals_of, why_none
     from training.model import load_model, new_directory, save_model
@@ -72,9 +75,16 @@ def adapt(
         method=method, labels=labels, epochs=epochs, lr=lr, seed=seed, lora_rank=lora_rank
     )
     new_directory(out, overwrite=overwrite)
-    rated = rated_table(ratings, image_column, score_column, images_root, scale, task)
+    options = rating_options(image_column, score_column, images_root, scale, task, dataset)
+    rated, *others = read_rated_datasets(ratings, **options)
+    if others:
+        beside = ", ".join(f"{one.dataset} ({len(one.names):,})" for one in others)
+        say(
+            f"{ratings} has ratings of {1 + len(others)} datasets: scores will be on the scale of "
+            f"{rated.dataset} ({len(rated.names):,} photos; choose by --dataset), beside {beside}"
+        )
     base = load_model(directory)
-    others = _others(also or [], also_scale or [], rated.task or base.task)
+    others += _others(also or [], also_scale or [], rated.task or base.task)
     from training import commands as work
 
     model, head = work.adapt(base, rated, config, cache or default_cache(), others)
@@ -90,6 +100,7 @@ def adapt(
 
 
 def _others(tables: list[Path], scales: list[str], task: str) -> list[Rated]:
+    from training.data import read_rated_datasets
     from uniqa.errors import UsageError
 
     if len(scales) not in (0, len(tables)):
@@ -98,6 +109,7 @@ def _others(tables: list[Path], scales: list[str], task: str) -> list[Rated]:
         )
     told = scales or [""] * len(tables)
     return [
-        rated_table(path, "", "", None, scale, task)
+        one
         for path, scale in zip(tables, told, strict=True)
+        for one in read_rated_datasets(path, **rating_options("", "", None, scale, task, ""))
     ]

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from training.losses import Batch, Side
-from uniqa.levels import TASKS
 
 
 def some_captions(
@@ -37,41 +36,35 @@ def batch_of(
     rows: Sequence[int],
     picks: Sequence[Sequence[int]],
     scores: torch.Tensor,
-    tasks: Sequence[str],
-    caption_tasks: Sequence[Sequence[str]],
+    kinds: Sequence[int],
+    on_task: Sequence[Sequence[bool]],
     loads: Sequence[NDArray[np.float64]] | None,
 ) -> Batch:
     """What a loss must know of photos `rows` with captions `picks` of each.
 
-    A caption is comparable with photos rated for its own photo's task if it speaks of that.
+    A caption is comparable with photos rated as its own photo is if it speaks of that photo's task.
 
     Args:
         rows: (n,) of the photos.
         picks: per photo of `rows` the positions of its captions.
         scores: (all photos,) unified, NaN where nobody rated.
-        tasks: per photo the task its score speaks about; may be empty.
-        caption_tasks: per photo its captions' tasks.
+        kinds: per photo the code of `Manifest.kinds`.
+        on_task: per photo, for each of its captions, whether it speaks of the photo's task.
         loads: per photo how much its captions count, a photo as much as its captions together;
             none: all alike.
     """
     rows = list(rows)
     chosen = [(row, pick) for row, some in zip(rows, picks, strict=True) for pick in some]
     owners = [row for row, _ in chosen]
-    codes = [
-        _code(tasks[row]) if caption_tasks[row][pick] == tasks[row] else -1 for row, pick in chosen
-    ]
+    codes = [kinds[row] if on_task[row][pick] else -1 for row, pick in chosen]
     heavy = light = None
     if loads is not None:
         light = torch.tensor([float(loads[row][pick]) for row, pick in chosen])
         heavy = torch.tensor(
             [float(loads[row][list(some)].sum()) for row, some in zip(rows, picks, strict=True)]
         )
-    own = torch.tensor([_code(tasks[row]) for row in rows])
+    own = torch.tensor([kinds[row] for row in rows])
     return Batch(
         Side(torch.tensor(rows), scores[rows], own, heavy),
         Side(torch.tensor(owners), scores[owners], torch.tensor(codes), light),
     )
-
-
-def _code(task: str) -> int:
-    return TASKS.index(task) if task else -1

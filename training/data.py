@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from uniqa.containers import exists, is_container, members
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS, Scale
 from uniqa.photos import find_photos, search
-from uniqa.ratings import NAMES, RatingsTable, is_table, read_frame, read_ratings
+from uniqa.rating_files import NAMES, is_table, read_frame
+from uniqa.ratings import RatingsTable, read_datasets
 from uniqa.splits import SPLITS, seeded_key, split_groups
 
 _COLUMNS = "image image_id dataset task mos mos_std score level scale split group captions".split()
@@ -51,6 +52,8 @@ class Manifest:
     splits: list[str]
     groups: list[str]
     captions: list[list[Caption]]
+    datasets: list[str]
+    """Whose ratings the scores are; empty where nobody rated."""
 
     def rows(self, split: str) -> list[int]:
         """Rows of a split that have a caption to learn from."""
@@ -62,6 +65,17 @@ class Manifest:
             task for task, split in zip(self.tasks, self.splits, strict=True) if split != "test"
         ]
         return max(TASKS, key=lambda task: (told.count(task), task == "quality"))
+
+    def kinds(self) -> list[int]:
+        """A code per photo: scores of one code can be compared, those of others cannot.
+
+        Sharpness and beauty are no one score, and neither are the scores of two datasets: mapped
+        to 0–1, one panel's 0.7 is still another's 0.5. −1 where nobody rated.
+        """
+        pairs = list(zip(self.tasks, self.datasets, strict=True))
+        known = sorted({pair for pair in pairs if pair[0]})
+        codes = {pair: code for code, pair in enumerate(known)}
+        return [codes.get(pair, -1) for pair in pairs]
 
     def silent_tasks(self) -> list[str]:
         """Tasks that photos are rated for while no caption speaks about them.
@@ -88,6 +102,8 @@ class Rated:
     task: str
     stds: NDArray[np.float64]
     """How far single votes on a photo spread, on the 0–1 scale; NaN where unknown."""
+    dataset: str
+    """Its name: as the table has it, or else the file's or folder's."""
 
     def take(self, rows: Sequence[int]) -> Rated:
         """The same table with only these rows, in this order."""
@@ -101,6 +117,7 @@ class Rated:
             self.scale,
             self.task,
             self.stds[list(rows)],
+            self.dataset,
         )
 
 
@@ -147,6 +164,7 @@ def read_manifest(path: Path, *, to_learn: bool = True) -> Manifest:
         splits=splits,
         groups=[str(g or i) for g, i in zip(columns["group"], ids, strict=True)],
         captions=captions,
+        datasets=[str(dataset or "") for dataset in columns["dataset"]],
     )
     if to_learn:
         for task in manifest.silent_tasks():
@@ -231,7 +249,23 @@ def _captions(path: Path, row: int, value: Any) -> list[Caption]:
     return captions
 
 
-def read_rated(
+def read_rated(path: Path, *, dataset: str = "", **options: Any) -> Rated:
+    """Read the ratings of one dataset; arguments and errors as for `read_rated_datasets`.
+
+    Raises:
+        InputError: also where the table has several datasets and none is named.
+    """
+    found = read_rated_datasets(path, dataset=dataset, **options)
+    if len(found) > 1 and not dataset:
+        names = ", ".join(f"{one.dataset} ({len(one.names):,})" for one in found)
+        raise InputError(
+            f"{path} has ratings of several datasets, whose scales may differ: {names}",
+            "Choose one by --dataset",
+        )
+    return found[0]
+
+
+def read_rated_datasets(
     path: Path,
     *,
     image_column: str | None = None,
@@ -239,11 +273,13 @@ def read_rated(
     images_root: Path | None = None,
     scale: Scale | None = None,
     task: str = "",
-) -> Rated:
+    dataset: str = "",
+) -> list[Rated]:
     """Read a ratings table (a manifest is one), saying what was guessed and left out.
 
     Of a table that names tasks only the rows for `task` are taken: sharpness and beauty are not one
-    score.
+    score. Of one that names datasets each is by itself, `dataset` or else the largest first, and
+    `scale` is that one's.
 
     Raises:
         InputError: a table that cannot be used, or one for several tasks where none is named.
@@ -252,22 +288,42 @@ def read_rated(
     if task and task not in TASKS:
         raise UsageError(f"no task '{task}'", nearest(task, TASKS))
     _check_not_empty(path, "Give a table with a column for the image and one for its score")
-    table = read_ratings(
+    tables = read_datasets(
         path,
         image_column=image_column,
         score_column=score_column,
         images_root=images_root,
         scale=scale,
         task=task,
+        first=dataset,
     )
-    _check_scale(path, table)
-    for line in table.guessed:
+    for line in dict.fromkeys(_said(tables, lambda table: table.guessed)):
         say(f"guessed: {line}", "dim")
-    for line in table.dropped:
+    for line in dict.fromkeys(_said(tables, lambda table: table.dropped)):
         warn(line)
+    for table in tables:
+        _check_scale(path, table)
+    return [_rated(table, task) for table in tables]
+
+
+def _said(
+    tables: Sequence[RatingsTable], lines: Callable[[RatingsTable], list[str]]
+) -> Iterator[str]:
+    """What is said of a table; with the dataset's name where it is said of that one alone."""
+    for table in tables:
+        for line in lines(table):
+            everywhere = all(line in lines(other) for other in tables)
+            yield line if everywhere else f"{_name_of(table)}: {line}"
+
+
+def _name_of(table: RatingsTable) -> str:
+    return str(table.frame["dataset"].iloc[0])
+
+
+def _rated(table: RatingsTable, task: str) -> Rated:
     frame = table.frame
     return Rated(
-        path=path,
+        path=table.path,
         images=[Path(image) for image in frame["image"]],
         names=list(frame["name"]),
         scores=frame["score"].to_numpy(dtype=np.float64),
@@ -276,6 +332,7 @@ def read_rated(
         scale=table.scale,
         task=task or "".join(table.tasks),
         stds=_spread_of_votes(table),
+        dataset=_name_of(table),
     )
 
 

@@ -10,6 +10,7 @@ import typer
 
 from training.options import (
     CacheOption,
+    DatasetOption,
     ImageColumn,
     RatingsOption,
     RootOption,
@@ -17,7 +18,7 @@ from training.options import (
     ScoreColumn,
     SeedOption,
     TaskOption,
-    rated_table,
+    rating_options,
     refuse_idle,
 )
 from uniqa.console import print_json, print_table, say, warn
@@ -75,6 +76,7 @@ def evaluate(
     ] = None,
     scale: ScaleOption = "",
     task: TaskOption = "",
+    dataset: DatasetOption = "",
     image_column: ImageColumn = "",
     score_column: ScoreColumn = "",
     images_root: RootOption = None,
@@ -84,6 +86,7 @@ def evaluate(
 ) -> None:
     """Compare zero-shot, every way to adapt but lora, and auto on photos none of them has seen."""
     from training.config import AdaptConfig, EvaluateConfig, parse_labels
+    from training.data import read_rated
     from training.features import default_cache
     from training.model import load_model
 
@@ -100,7 +103,8 @@ def evaluate(
         protocol=protocol,
         confidence=confidence,
     )
-    rated = rated_table(ratings, image_column, score_column, images_root, scale, task)
+    options = rating_options(image_column, score_column, images_root, scale, task, dataset)
+    rated = read_rated(ratings, **options)
     model = load_model(directory)
     from training import commands as work
 

@@ -1,17 +1,14 @@
-"""Options that several commands share, and the ratings table they name."""
+"""Options that several commands share, and what they say of the ratings table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from uniqa.errors import UsageError
-
-if TYPE_CHECKING:
-    from training.data import Rated
 
 CacheOption = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads this at run time
@@ -29,6 +26,10 @@ ScaleOption = Annotated[
 ]
 TaskOption = Annotated[
     str, typer.Option("--task", help="quality or aesthetic [default: the table's, the model's].")
+]
+DatasetOption = Annotated[
+    str,
+    typer.Option("--dataset", help="The dataset meant, where the table has several in a column."),
 ]
 ImageColumn = Annotated[str, typer.Option("--image-column", help="Column with the image names.")]
 ScoreColumn = Annotated[str, typer.Option("--score-column", help="Column with the scores.")]
@@ -52,23 +53,22 @@ def refuse_idle(context: typer.Context, idle: Mapping[str, tuple[str, str]]) -> 
             raise UsageError(f"{option} would change nothing here", remedy)
 
 
-def rated_table(
-    path: Path,
+def rating_options(
     image_column: str,
     score_column: str,
     images_root: Path | None,
     scale: str,
     task: str,
-) -> Rated:
-    """Read the ratings table that the options describe."""
-    from training.data import read_rated
+    dataset: str,
+) -> dict[str, Any]:
+    """What options say of a ratings table, as `training.data` takes it."""
     from uniqa.levels import Scale
 
-    return read_rated(
-        path,
-        image_column=image_column or None,
-        score_column=score_column or None,
-        images_root=images_root,
-        scale=Scale.parse(scale) if scale else None,
-        task=task,
-    )
+    return {
+        "image_column": image_column or None,
+        "score_column": score_column or None,
+        "images_root": images_root,
+        "scale": Scale.parse(scale) if scale else None,
+        "task": task,
+        "dataset": dataset,
+    }

@@ -42,10 +42,10 @@ class Pairs:
     """Per photo the rows of `texts`."""
     weights: list[NDArray[np.float64]]
     """Per photo its captions' weights, summing to 1."""
-    caption_tasks: list[list[str]]
-    """Per photo its captions' tasks."""
-    tasks: list[str]
-    """Per photo the task its score speaks about; may be empty."""
+    on_task: list[list[bool]]
+    """Per photo, for each of its captions, whether it speaks of the photo's task."""
+    kinds: list[int]
+    """Per photo what its score can be compared with: the code of `Manifest.kinds`."""
     scores: torch.Tensor
     """(n,) unified scores, NaN where unknown."""
     loads: list[NDArray[np.float64]] | None = None
@@ -62,8 +62,8 @@ class Pairs:
             self.texts,
             [self.owned[row] for row in rows],
             [self.weights[row] for row in rows],
-            [self.caption_tasks[row] for row in rows],
-            [self.tasks[row] for row in rows],
+            [self.on_task[row] for row in rows],
+            [self.kinds[row] for row in rows],
             self.scores[list(rows)],
             self.loads and [self.loads[row] for row in rows],
         )
@@ -71,7 +71,7 @@ class Pairs:
     def batch(self, rows: Sequence[int], picks: Sequence[Sequence[int]], *, weigh: bool) -> Batch:
         """What a loss must know of photos `rows` with captions `picks` of each."""
         loads = self.loads if weigh else None
-        return batch_of(rows, picks, self.scores, self.tasks, self.caption_tasks, loads)
+        return batch_of(rows, picks, self.scores, self.kinds, self.on_task, loads)
 
 
 @dataclass
@@ -91,14 +91,18 @@ def make_pairs(
 ) -> Pairs:
     """Join a manifest's rows with the features of their photos (in `rows`' order) and captions."""
     kept: list[list[Caption]] = [manifest.captions[row] for row in rows]
+    kinds = manifest.kinds()
     shares = [np.array([c.weight for c in captions]) for captions in kept]
     return Pairs(
         images=torch.from_numpy(images),
         texts=torch.from_numpy(texts),
         owned=[[text_row[c.text] for c in captions] for captions in kept],
         weights=[share / share.sum() for share in shares],
-        caption_tasks=[[c.task for c in captions] for captions in kept],
-        tasks=[manifest.tasks[row] for row in rows],
+        on_task=[
+            [c.task == manifest.tasks[row] for c in captions]
+            for row, captions in zip(rows, kept, strict=True)
+        ],
+        kinds=[kinds[row] for row in rows],
         scores=torch.from_numpy(manifest.scores[list(rows)]).float(),
         loads=shares,
     )

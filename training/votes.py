@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from uniqa.console import say, warn
 from uniqa.errors import InputError, UsageError, nearest
-from uniqa.ratings import NAMES, read_frame
+from uniqa.rating_files import NAMES, read_frame
 
 COLUMNS: dict[str, list[str]] = {
     "image": NAMES["image"],

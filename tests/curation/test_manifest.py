@@ -19,7 +19,8 @@ from curation.policy import read_policy
 from tests.conftest import caption_row, image_rows, rating_row
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
-from uniqa.ratings import read_frame, read_ratings
+from uniqa.rating_files import read_frame
+from uniqa.ratings import read_ratings
 
 SCHEMA_FILE = Path(__file__).parents[2] / "manifests" / "manifest.schema.json"
 

@@ -250,9 +250,9 @@ def test_tables_of_one_name_are_told_apart_by_their_folders(uniqa_train, model_d
         *words, "--also", theirs, "--also-scale", "0:1", "--out", tmp_path / "head"
     )
     assert code == 0, err
-    assert set(json.loads(out)["datasets"]) == {"ours/ratings", "theirs/ratings"}
+    assert set(json.loads(out)["datasets"]) == {"ours", "theirs"}
     code, _, err = uniqa_train(
         *words, "--also", ours, "--also-scale", "0:1", "--out", tmp_path / "none"
     )
     assert code == 3
-    assert "two tables are called ours/ratings" in err
+    assert "two tables are called ours in ratings.csv" in err

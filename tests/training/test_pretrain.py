@@ -37,8 +37,8 @@ def toy_pairs(n=40, p=12, q=10, seed=0):
         torch.tensor(texts, dtype=torch.float32),
         [[k] for k in range(n)],
         [np.ones(1)] * n,
-        [["quality"]] * n,
-        ["quality"] * n,
+        [[True]] * n,
+        [0] * n,
         torch.tensor(rng.uniform(size=n), dtype=torch.float32),
     )
 

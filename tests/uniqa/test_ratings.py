@@ -17,7 +17,8 @@ import pytest
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
 from uniqa.photos import read_photo
-from uniqa.ratings import is_table, read_ratings
+from uniqa.rating_files import is_table
+from uniqa.ratings import read_ratings
 from uniqa.splits import SPLITS
 
 ROWS = [("a.jpg", 1.5), ("b.jpg", 3.0), ("c.jpg", 4.5)]

@@ -71,7 +71,7 @@ def adapt(
             monotone line of its own (`training.scales`).
 
     Raises:
-        InputError: no usable labels, or all the same; two tables of one name.
+        InputError: no usable labels, or all the same; two datasets of one name.
         UsageError: a package that the method needs is missing.
     """
     if config.method == "lora":
@@ -125,7 +125,7 @@ def adapt(
     head = Head(method, learned, task, rated.scale.name, facts)
     provenance = {
         "command": "adapt",
-        "ratings": [table.path.name for table in tables],
+        "ratings": list(dict.fromkeys(table.path.name for table in tables)),
         "config": asdict(config) | {"epochs": config.epochs_used, "lr": config.lr_used},
         "labels": len(targets),
         "method": method,
@@ -142,11 +142,11 @@ def adapt(
 
 
 def _names_of(tables: Sequence[Rated]) -> list[str]:
-    """What each table is called in the head's facts and in lines to people."""
-    names = [table.path.stem for table in tables]
+    """What each dataset is called in the head's facts and in lines to people."""
+    names = [table.dataset for table in tables]
     if len(set(names)) < len(names):
-        # Tables are often called alike and told apart by their folders.
-        names = [f"{table.path.resolve().parent.name}/{table.path.stem}" for table in tables]
+        # Parts of one dataset may lie in several files, rated by different people.
+        names = [f"{table.dataset} in {table.path.name}" for table in tables]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"two tables are called {twice}", "Rename one of the files")

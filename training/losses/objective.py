@@ -28,14 +28,14 @@ class Side:
     """The photo's number in the data; captions have their photo's."""
     scores: torch.Tensor
     """The photo's unified score, NaN where nobody rated."""
-    tasks: torch.Tensor
-    """Code of the task that the score (and the caption) speaks about; −1: none."""
+    kinds: torch.Tensor
+    """Code of the task and the scale that the score (and the caption) speaks about; −1: none."""
     weights: torch.Tensor | None = None
     """How much each counts; none: all alike."""
 
     def at(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Owners, scores and tasks of some rows."""
-        return self.owners[rows], self.scores[rows], self.tasks[rows]
+        """Owners, scores and kinds of some rows."""
+        return self.owners[rows], self.scores[rows], self.kinds[rows]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 UniQA's batches hold captions of photos rated alike that say much the same; InfoNCE calls all but
 one of them false. Here those of the same photo are true and, weighed by nearness of scores, those
-of photos rated alike for the same task. With β = 0 and one caption per photo it is the CLIP loss
-exactly.
+of photos that the same dataset rates alike for the same task. With β = 0 and one caption per photo
+it is the CLIP loss exactly.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import torch
 from training.losses.weights import weighted_mean
 
 Described = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Owners (photo numbers), scores and tasks of one side of a batch; each (n,)."""
+"""Owners (photo numbers), scores and kinds of one side of a batch; each (n,)."""
 
 
 def soft_targets(
     images: torch.Tensor,
     scores: torch.Tensor,
-    tasks: torch.Tensor,
+    kinds: torch.Tensor,
     *,
     beta: float,
     sigma: float,
     captions: Described | None = None,
 ) -> torch.Tensor:
-    """How true caption j is of photo i: [same image] + β·[same task]·exp(−(y_i−y_j)²/2σ²).
+    """How true caption j is of photo i: [same image] + β·[same kind]·exp(−(y_i−y_j)²/2σ²).
 
     Args:
         images: (n,) integer, one per photo; pairs of one photo share it.
         scores: (n,) unified scores in [0, 1]; NaN where nobody rated.
-        tasks: (n,) integer, what pair i's score and caption speak about; negative: not comparable.
+        kinds: (n,) integer, of what and on which scale pair i's score and caption speak; negative:
+            not comparable.
         beta: weight of rated-alike photos, ≥ 0.
         sigma: width of "alike", > 0.
         captions: the same three for the columns, each (m,); left out where row i and column i are
@@ -45,12 +46,12 @@ def soft_targets(
     """
     if beta < 0 or sigma <= 0:
         raise ValueError(f"β must be ≥ 0 and σ > 0, not {beta} and {sigma}")
-    owners, their_scores, their_tasks = captions or (images, scores, tasks)
+    owners, their_scores, their_kinds = captions or (images, scores, kinds)
     same = (images[:, None] == owners[None, :]).to(scores.dtype)
     if beta == 0:
         return same
     near = (-((scores[:, None] - their_scores[None, :]) ** 2) / (2 * sigma**2)).exp()
-    comparable = (tasks[:, None] == their_tasks[None, :]) & (tasks >= 0)[:, None]
+    comparable = (kinds[:, None] == their_kinds[None, :]) & (kinds >= 0)[:, None]
     return same + beta * (near.nan_to_num(0.0) * comparable)
 
 

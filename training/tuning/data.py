@@ -33,8 +33,10 @@ class Examples:
     """Per photo its captions' weights, summing to 1."""
     loads: list[NDArray[np.float64]]
     """The same as the manifest has them."""
-    caption_tasks: list[list[str]]
-    """Per photo its captions' tasks."""
+    kinds: list[int]
+    """Per photo what its score can be compared with: the code of `Manifest.kinds`."""
+    on_task: list[list[bool]]
+    """Per photo, for each of its captions, whether it speaks of the photo's task."""
 
     def __len__(self) -> int:
         """How many photos."""
@@ -43,6 +45,7 @@ class Examples:
     @classmethod
     def of(cls, manifest: Manifest, rows: Sequence[int]) -> Examples:
         """These rows of a manifest."""
+        kinds = manifest.kinds()
         shares = [np.array([c.weight for c in manifest.captions[row]]) for row in rows]
         return cls(
             [manifest.images[row] for row in rows],
@@ -52,7 +55,8 @@ class Examples:
             [manifest.captions[row] for row in rows],
             [share / share.sum() for share in shares],
             shares,
-            [[caption.task for caption in manifest.captions[row]] for row in rows],
+            [kinds[row] for row in rows],
+            [[c.task == manifest.tasks[row] for c in manifest.captions[row]] for row in rows],
         )
 
     def batch(self, rows: Sequence[int], picks: Sequence[Sequence[int]], weigh: bool) -> Batch:
@@ -62,4 +66,4 @@ class Examples:
         captions together.
         """
         loads = self.loads if weigh else None
-        return batch_of(rows, picks, self.scores, self.tasks, self.caption_tasks, loads)
+        return batch_of(rows, picks, self.scores, self.kinds, self.on_task, loads)

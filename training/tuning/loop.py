@@ -364,7 +364,7 @@ class Loop:
 
     def _gathered(self, batch: Batch) -> Batch:
         def everywhere(side: Side) -> Side:
-            parts = (side.owners, side.scores, side.tasks, side.weights)
+            parts = (side.owners, side.scores, side.kinds, side.weights)
             return Side(
                 *(None if p is None else self.world.gather(p.to(self.device)) for p in parts)  # type: ignore[arg-type]
             )

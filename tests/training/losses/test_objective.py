@@ -40,7 +40,7 @@ def test_beta_makes_photos_rated_alike_positive():
     about = batch(range(5), range(5))
     loss = Objective("soft", 0.7, 0.3)(image, text, SCALE, None, about)
     targets = soft_targets(
-        about.photos.owners, about.photos.scores, about.photos.tasks, beta=0.7, sigma=0.3
+        about.photos.owners, about.photos.scores, about.photos.kinds, beta=0.7, sigma=0.3
     )
     assert torch.allclose(loss, soft_target_loss(SCALE * image @ text.T, targets))
     assert not torch.allclose(loss, Objective("clip")(image, text, SCALE, None, about))
