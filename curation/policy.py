@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from curation.corpus import Corpus, check_column
+from curation.corpus import Corpus, check_column, check_condition
 from curation.rules import LIMIT_PARTS, Limit, Order, Policy, Rule, Splits, Term, Weights
 from curation.strict import read_yaml
 from uniqa.errors import InputError, UsageError, nearest
@@ -91,19 +91,19 @@ def check_policy(policy: Policy, corpus: Corpus, path: str) -> None:
         if rule.signal:
             check_column(corpus, rule.signal, where)
         if rule.only:
-            corpus.check_condition(rule.only, where)
-        corpus.check_condition(rule.where or rule.condition, where)
+            check_condition(corpus, rule.only, where)
+        check_condition(corpus, rule.where or rule.condition, where)
         if rule.signal:
             _check_known(corpus, rule, where)
     for limit in policy.limits:
         where = f"{path}, limit '{limit.name}'"
         check_column(corpus, limit.order.signal, where)
         if limit.only:
-            corpus.check_condition(limit.only, where)
+            check_condition(corpus, limit.only, where)
     for term in policy.weights.terms:
         where = f"{path}, weights"
         check_column(corpus, term.signal, where)
-        corpus.check_condition(f"{term.sql} > 0", where)
+        check_condition(corpus, f"{term.sql} > 0", where)
 
 
 def _check_known(corpus: Corpus, rule: Rule, where: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from curation.corpus import Corpus, check_column
+from curation.corpus import Corpus, check_column, check_condition
 from curation.groups import place_photos
 from curation.judge import Staged, stage
 from curation.policy import check_policy
@@ -200,7 +200,7 @@ def _condition(corpus: Corpus, policy: Policy, wanted: Range) -> _Moved:
             nearest(wanted.name, [*known, *columns]),
         )
     check_column(corpus, wanted.name, "--sweep")
-    corpus.check_condition(f'"{wanted.name}" >= 0.0', "--sweep")
+    check_condition(corpus, f'"{wanted.name}" >= 0.0', "--sweep")
     number, rules = len(policy.rules), policy.rules
     if wanted.name == "similarity" and wanted.sign == "=":
         form = "coalesce(swept < {value}, false)"

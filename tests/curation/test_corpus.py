@@ -16,8 +16,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from curation import corpus as corpus_module
-from curation.corpus import Corpus, KnownFile, check_column
+from curation.corpus import Corpus, KnownFile, check_column, check_condition
+from curation.corpus import store as corpus_module
 from curation.migrations import MIGRATIONS
 from tests.conftest import caption_row, image_rows, rating_row
 from uniqa.errors import CorpusBusyError, InputError, UsageError
@@ -331,16 +331,16 @@ def test_reading_takes_no_lock_from_other_readers(closed: Path) -> None:
 
 
 def test_conditions_are_checked_before_they_are_used(corpus: Corpus) -> None:
-    corpus.check_condition("words >= 3 AND task = 'quality'", "rule 'a'")
-    corpus.check_condition("text NOT LIKE '%random select now%'", "rule 'a'")
+    check_condition(corpus, "words >= 3 AND task = 'quality'", "rule 'a'")
+    check_condition(corpus, "text NOT LIKE '%random select now%'", "rule 'a'")
     for condition in ("wrods >= 3", "words >=", "1; DROP TABLE captions", "count(*) > 1", "kept"):
         with pytest.raises(UsageError, match="rule 'a': the condition"):
-            corpus.check_condition(condition, "rule 'a'")
+            check_condition(corpus, condition, "rule 'a'")
     for condition in ("random() < 0.5", "created_at < now()", "uuid() > text", "current_date > 1"):
         with pytest.raises(UsageError, match="not the same every time"):
-            corpus.check_condition(condition, "rule 'a'")
+            check_condition(corpus, condition, "rule 'a'")
     with pytest.raises(UsageError, match="no subquery"):
-        corpus.check_condition("caption_id IN (SELECT caption_id FROM verdicts)", "rule 'a'")
+        check_condition(corpus, "caption_id IN (SELECT caption_id FROM verdicts)", "rule 'a'")
     with pytest.raises(UsageError, match="unknown signal or column 'kept'"):
         check_column(corpus, "kept", "policy.yaml")
     check_column(corpus, "similarity", "policy.yaml")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.corpus import Corpus
+from curation.corpus import Corpus, check_condition
 from curation.readonly import TABLE_FUNCTIONS, check_tree
 from tests.conftest import caption_row, image_rows
 from uniqa.errors import UsageError
@@ -195,7 +195,7 @@ def test_a_writing_process_refuses_the_same(closed: Path) -> None:
             "true) UNION ALL (FROM read_text('t.csv')",
         ):
             with pytest.raises(UsageError, match="rule 'a': the condition") as caught:
-                store.check_condition(condition, "rule 'a'")
+                check_condition(store, condition, "rule 'a'")
             assert "\n" not in str(caught.value), condition
         after = store.rows("FROM duckdb_tables() SELECT table_name, estimated_size ORDER BY ALL")
         assert after == before

@@ -16,7 +16,7 @@ from uniqa.levels import Scale
 
 
 def kinder(rows, folder):
-    """The same photos upside down, rated by other people on a flatter and kinder scale, 0 to 100."""
+    """The same photos upside down, rated by others on a flatter and kinder scale, 0 to 100."""
     turned = []
     for row in rows:
         path = folder / f"other {row['image']}"

@@ -1,6 +1,6 @@
-"""The corpus: one DuckDB file in which every image, caption, failure and decision is a row.
+"""Reading and writing the corpus.
 
-The only module that imports duckdb. It stores and asks; what the rows mean is decided elsewhere.
+It stores and asks; what the rows mean is decided elsewhere.
 One process owns the file while it writes (DuckDB's own lock); a second one gets a clear error.
 Everything of one window is written in one transaction, so a killed process loses at most that.
 """
@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,11 +23,12 @@ from typing import Any
 import psutil
 import pyarrow as pa
 
+from curation.corpus.opening import SETTINGS, connect, raise_trouble, reason_of
+from curation.corpus.questions import check_reads, distinct_names
 from curation.migrations import MIGRATIONS
-from curation.readonly import check_statement, check_tree
 from curation.snapshot import remove_snapshot, snapshot_path
 from curation.views import create_views
-from uniqa.errors import CorpusBusyError, CorpusWriteError, InputError, UsageError, nearest
+from uniqa.errors import CorpusBusyError, InputError, UsageError
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -57,26 +56,6 @@ _KEYS = {
     "image_hashes": ["image_id"],
 }
 
-_HEADERS = 3 * 4096
-"""Bytes of a DuckDB file without anything in it."""
-
-_LOCKED = "Could not set lock"
-
-_SETTINGS = (
-    ("enable_external_access", "false"),
-    ("python_enable_replacements", "false"),
-    ("autoinstall_known_extensions", "false"),
-    ("autoload_known_extensions", "false"),
-    ("allow_community_extensions", "false"),
-    ("preserve_insertion_order", "true"),
-)
-"""Of every connection; a reader's are locked as well, so that nothing switches them on again."""
-
-VERDICT_COLUMNS = frozenset(
-    "kept dropped_by dropped_value dropped_threshold weight run_id created_at".split()
-)
-"""Columns of the view `corpus` that no policy may use: they follow from runs, not from captions."""
-
 ROWS_PER_KEY = 500
 """Rows whose keys are read by a join in the time in which one key is looked up in the index."""
 
@@ -89,8 +68,6 @@ of the primary keys, which cannot be put out (some 85 to 100 bytes per caption; 
 
 PER_LOOK = 512
 """Keys per query of the former: DuckDB leaves its index for lists much longer than that."""
-
-_MOMENTS = frozenset("current_date current_time current_timestamp localtime localtimestamp".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +110,27 @@ class Corpus:
             self._prepare(write)
         except BaseException as error:
             self._db.close()
-            _raise_trouble(path, error)
+            raise_trouble(path, error)
             raise
 
     def _open(self, write: bool) -> Any:
         if write:
-            db = _connect(self.path, read_only=False)
+            db = connect(self.path, read_only=False)
             # Whoever published it is gone; what follows would make it wrong.
             remove_snapshot(self.path)
             return db
         try:
-            return _connect(self.path, read_only=True)
+            return connect(self.path, read_only=True)
         except CorpusBusyError as busy:
             copy = snapshot_path(self.path)
             try:
                 # Before opening: at worst it is then newer than it says.
                 taken = datetime.fromtimestamp(copy.stat().st_mtime).astimezone()
-                db = _connect(copy, read_only=True)
+                db = connect(copy, read_only=True)
             except (OSError, InputError):
                 # Taken away just now, then: the writer may have ended meanwhile.
                 with suppress(CorpusBusyError):
-                    return _connect(self.path, read_only=True)
+                    return connect(self.path, read_only=True)
                 raise busy from None
             self.snapshot = taken
             return db
@@ -161,7 +138,7 @@ class Corpus:
     def _prepare(self, write: bool) -> None:
         # Queries see the corpus and nothing else: no files, no attaching, no extensions, no
         # variables of this program, and none of it to be switched on again.
-        for setting, value in _SETTINGS:
+        for setting, value in SETTINGS:
             self._db.execute(f"SET {setting} = {value}")
         if not write:
             # A writer's bound on memory changes with the work.
@@ -218,7 +195,7 @@ class Corpus:
             CorpusWriteError: in place of DuckDB's error, if disk or memory gave out.
         """
         self.close()
-        _raise_trouble(self.path, error)
+        raise_trouble(self.path, error)
 
     def close(self) -> None:
         """Close the file."""
@@ -298,16 +275,16 @@ class Corpus:
         import duckdb
 
         try:
-            self._check_reads(query)
+            check_reads(self, query)
         except duckdb.Error as error:
-            raise UsageError(f"the query does not parse: {_reason(error)}") from error
+            raise UsageError(f"the query does not parse: {reason_of(error)}") from error
         try:
             result = self._db.sql(query)
             if result is None:
                 raise UsageError("the query returns no rows", "Write a SELECT")
-            return _distinct_names(result.to_arrow_table())
+            return distinct_names(result.to_arrow_table())
         except duckdb.Error as error:
-            raise UsageError(f"the query failed: {_reason(error)}") from error
+            raise UsageError(f"the query failed: {reason_of(error)}") from error
 
     def stage(self, name: str, query: str, data: pa.Table | None = None) -> None:
         """Keep a query's result as a temporary table, in place of an older one of this name.
@@ -329,68 +306,11 @@ class Corpus:
         except (duckdb.IOException, duckdb.OutOfMemoryException):
             raise
         except duckdb.Error as error:
-            raise UsageError(f"the query failed: {_reason(error)}") from error
-
-    def _check_reads(self, query: str) -> None:
-        """Raise UsageError unless the query is one statement that only reads the corpus."""
-        import duckdb
-
-        # What EXPLAIN ANALYZE explains is also run.
-        explained = re.match(r"\s*explain\s+(analyze\s+)?(?!\s)", query, re.IGNORECASE)
-        if explained:
-            query = query[explained.end() :]
-        statements = duckdb.extract_statements(query)
-        if len(statements) != 1:
-            raise UsageError(f"write one query, not {len(statements)}")
-        try:
-            kind = statements[0].type.name
-        except ValueError:
-            kind = "that"  # a statement that DuckDB's own Python names do not have
-        check_statement(kind)
-        tree = json.loads(self.value("SELECT json_serialize_sql(?)", [query]))
-        if tree.get("error"):
-            raise UsageError(f"the query does not parse: {tree.get('error_message', '')}")
-        check_tree(tree, {row[0] for row in self.rows("SHOW TABLES")})
+            raise UsageError(f"the query failed: {reason_of(error)}") from error
 
     def columns(self, view: str) -> list[str]:
         """The names of a table's or view's columns."""
         return [row[0] for row in self.rows(f'DESCRIBE "{view}"')]
-
-    def check_condition(self, condition: str, where: str) -> None:
-        """Raise UsageError unless `condition` decides on a caption alone, and always the same.
-
-        A boolean SQL expression over the view `corpus` without earlier verdicts and runs, without
-        subqueries, and without functions whose value changes from call to call.
-        """
-        import duckdb
-
-        words = set(re.findall(r"\w+", re.sub(r"'[^']*'", "''", condition.lower())))
-        fickle = words & (self._fickle_functions() | _MOMENTS)
-        if fickle:
-            raise UsageError(f"{where}: '{min(fickle)}' is not the same every time")
-        if "select" in words:
-            raise UsageError(f"{where}: a condition holds no subquery")
-        hidden = ", ".join(sorted(VERDICT_COLUMNS))
-        query = (
-            f"SELECT count(*) FROM (SELECT * EXCLUDE ({hidden}) FROM corpus LIMIT 0) "
-            f"WHERE ({condition})"
-        )
-        try:
-            self._check_reads(query)
-            self._db.execute(query).fetchall()
-        except UsageError as error:
-            raise UsageError(f"{where}: the condition '{condition}': {error}") from error
-        except duckdb.Error as error:
-            raise UsageError(
-                f"{where}: the condition '{condition}' fails: {_reason(error)}"
-            ) from error
-
-    def _fickle_functions(self) -> set[str]:
-        rows = self.rows(
-            "SELECT DISTINCT lower(function_name) FROM duckdb_functions() "
-            "WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')"
-        )
-        return {row[0] for row in rows if row[0].isidentifier()}
 
     def known_files(self, paths: Sequence[str]) -> dict[str, KnownFile]:
         """What is remembered of these files."""
@@ -570,92 +490,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _connect(path: Path, *, read_only: bool) -> Any:
-    import duckdb
-
-    try:
-        try:
-            return duckdb.connect(str(path), read_only=read_only)
-        except duckdb.IOException as error:
-            # Whoever is just making it holds the lock.
-            if read_only or _LOCKED in str(error) or not _half_made(path):
-                raise
-            path.unlink()
-            return duckdb.connect(str(path))
-    except duckdb.IOException as error:
-        raise _explain(path, str(error)) from error
-    except duckdb.Error as error:
-        raise InputError(f"{path} cannot be opened as a corpus ({_reason(error)})") from error
-
-
-def _half_made(path: Path) -> bool:
-    """Whether DuckDB was stopped while it made the file: it holds nothing, and cannot be opened."""
-    if not path.is_file() or path.stat().st_size >= _HEADERS:
-        return False
-    head = path.read_bytes()[:12]
-    return not head or head[8:] == b"DUCK"
-
-
-def _explain(path: Path, text: str) -> Exception:
-    if _LOCKED not in text:
-        return InputError(f"{path} cannot be opened as a corpus ({text.splitlines()[0]})")
-    match = re.search(r"PID (\d+)", text)
-    holder = f"process {match[1]}" if match else "another process"
-    if match:
-        try:
-            command = " ".join(psutil.Process(int(match[1])).cmdline())
-            holder += f" ({command[:120]})"
-        except psutil.Error:
-            pass
-    return CorpusBusyError(f"{path} is in use by {holder}", "Wait for it to end, or stop it")
-
-
-def _raise_trouble(path: Path, error: BaseException | None) -> None:
-    """Raise CorpusWriteError if an error of DuckDB's is the machine's doing, and not ours.
-
-    A commit that found no room was rolled back, and so was one during which DuckDB could not fold
-    its log into the file (then it refuses everything until it is opened anew); what was committed
-    before stands either way.
-    """
-    if error is None:
-        return
-    import duckdb
-
-    if isinstance(error, duckdb.OutOfMemoryException):
-        remedy = "Make memory and disk free, and repeat the command"
-    elif isinstance(error, duckdb.IOException | duckdb.FatalException) or (
-        isinstance(error, duckdb.TransactionException) and "Could not write" in str(error)
-    ):
-        remedy = "Make room, or mend the disk, and repeat the command"
-    else:
-        return
-    # The system's own words, of which DuckDB makes a sentence with several files and causes.
-    system = re.search(r'Could not \w+ file "[^"]*": ([^"\n]+)', str(error))
-    why = system[1] if system else _reason(error)
-    raise CorpusWriteError(
-        f"{path} cannot be written or read any more: {why}",
-        f"What was stored before is safe. {remedy}",
-    ) from error
-
-
-def check_column(corpus: Corpus, name: str, where: str) -> None:
-    """Raise UsageError unless the view `corpus` has a column of this name."""
-    known = [column for column in corpus.columns("corpus") if column not in VERDICT_COLUMNS]
-    if name not in known:
-        raise UsageError(f"{where}: unknown signal or column '{name}'", nearest(name, known))
-
-
-def _distinct_names(table: pa.Table) -> pa.Table:
-    """Two columns of one name become `name` and `name_1`, so that no row loses one as a mapping."""
-    names: list[str] = []
-    for name in table.column_names:
-        again = (f"{name}_{number}" for number in count(1))
-        names.append(name if name not in names else next(n for n in again if n not in names))
-    return table.rename_columns(names)
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
