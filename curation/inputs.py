@@ -18,7 +18,7 @@ from uniqa.console import say, warn
 from uniqa.containers import is_container, stamp
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS
-from uniqa.ratings import RatingsTable, read_ratings
+from uniqa.ratings import RatingsTable, read_datasets, told_of
 
 _OF_TABLES = (
     "ratings_task",
@@ -69,11 +69,12 @@ def read_inputs(sources: Sequence[Source], tasks: Sequence[str]) -> Inputs:
             raise UsageError("no photos are named", "Name a folder, photos, or a ratings table")
         task = _task_of(source, tasks)
         found, own = _read_source(source)
-        if own and not source.ratings_task and len(tasks) > 1:
-            names = ", ".join(table.name for table in own)
+        silent = [table.name for table in own if not table.tasks]
+        if silent and not source.ratings_task and len(tasks) > 1:
+            names = ", ".join(silent)
             say(f"guessed: the ratings of {names} speak about {task} (set it by --ratings-task)")
         paths |= found
-        tables += [(table, task) for table in own]
+        tables += [(table, "".join(table.tasks) or task) for table in own]
     return Inputs(sorted(paths), tables)
 
 
@@ -86,7 +87,7 @@ def _task_of(source: Source, tasks: Sequence[str]) -> str:
 
 def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
     photos, table_paths = collect_images(source.images, source.score_column)
-    tables = [_read_table(source, path) for path in table_paths]
+    tables = [table for path in table_paths for table in _read_tables(source, path)]
     paths = set(photos)
     for table in tables:
         paths.update(table.frame["image"])
@@ -99,8 +100,9 @@ def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
     if lost:
         warn(f"{len(lost):,} of {len(paths):,} images are not there (first: {lost[0]})")
     if source.ratings is not None:
-        ratings = _read_table(source, source.ratings, paths)
-        unmatched = len(paths) - len(paths.intersection(ratings.frame["image"]))
+        ratings = _read_tables(source, source.ratings, paths)
+        rated = {image for table in ratings for image in table.frame["image"]}
+        unmatched = len(paths - rated)
         if unmatched == len(paths):
             raise InputError(
                 f"no image in {source.ratings} is among the {len(paths):,} photos",
@@ -108,7 +110,7 @@ def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
             )
         if unmatched:
             say(f"{unmatched:,} of {len(paths):,} photos have no rating and get unguided prompts")
-        tables.append(ratings)
+        tables += ratings
     if not tables:
         for name in _OF_TABLES:
             if getattr(source, name):
@@ -119,14 +121,15 @@ def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
     return paths, tables
 
 
-def _read_table(source: Source, path: Path, photos: set[str] | None = None) -> RatingsTable:
+def _read_tables(source: Source, path: Path, photos: set[str] | None = None) -> list[RatingsTable]:
+    """The datasets of a table."""
     roots: list[Path | None] = [source.images_root]
     if photos is not None and source.images_root is None:
         # The table may stand elsewhere: its names are then relative to what holds the photos.
         roots += [one for one in source.images if one.is_dir() or is_container(one)]
-    best: tuple[int, RatingsTable] | None = None
+    best: tuple[int, list[RatingsTable]] | None = None
     for root in roots:
-        table = read_ratings(
+        tables = read_datasets(
             path,
             image_column=source.image_column,
             score_column=source.score_column,
@@ -134,14 +137,16 @@ def _read_table(source: Source, path: Path, photos: set[str] | None = None) -> R
             images_root=root,
             scale=source.scale,
             dataset=source.dataset,
+            task=source.ratings_task or None,
         )
-        hits = len(photos.intersection(table.frame["image"])) if photos else 0
+        named = {image for table in tables for image in table.frame["image"]}
+        hits = len(photos & named) if photos else 0
         if best is None or hits > best[0]:
-            best = (hits, table)
+            best = (hits, tables)
     assert best is not None
-    table = best[1]
-    for guess in table.guessed:
+    guesses, losses = told_of(best[1])
+    for guess in guesses:
         say(f"guessed: {guess}")
-    for dropped in table.dropped:
-        warn(f"{path.name}: {dropped}")
-    return table
+    for loss in losses:
+        warn(f"{path.name}: {loss}")
+    return best[1]

@@ -1,7 +1,7 @@
 """The manifest: the filtered, split list that training reads, and its provenance.
 
-One row per rated image (and per unrated one that has a caption), Parquet or JSON lines; the same
-corpus, policy and seed give the same bytes. Beside ``m.parquet`` stands its provenance,
+One row per rating of an image (and per unrated image with a caption), Parquet or JSON lines; the
+same corpus, policy and seed give the same bytes. Beside ``m.parquet`` stands its provenance,
 ``m.parquet.provenance.json``.
 """
 

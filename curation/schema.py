@@ -42,7 +42,7 @@ ratings: one row per photo, dataset and task
     group_id: photos of one content share it
     split: train, val or test
 prompts: one row per prompt as it was rendered
-    prompt_id: hash of everything in the row
+    prompt_id: hash of system message, question, answer_start and exemplars
     template: name of the template
     level: level that the prompt told; empty if none
     system: system message
@@ -98,7 +98,7 @@ groundings: claims of each caption, held against the photo
     supported: claims that the photo bears out
     contradictions: claims that it contradicts
     contradicted: which ones
-    score: share of claims borne out, less those contradicted
+    score: share of the decided claims that the photo bears out, 0 to 1; null if none is
 relevances: how well each caption fits its photo, by an image-text model
     relevance: cosine of text and photo, -1 to 1
 corpus_signals: numbers about the corpus as a whole
@@ -128,12 +128,12 @@ image_signals: one row per image: what refine found
 verdicts: one row per caption and filter run
     filter_id: the filter run
     kept: whether the caption was kept
-    rule: the rule that dropped it; null if kept
+    rule: the rule that dropped it; empty if kept
     value: the value that decided
     threshold: the rule's limit
     weight: how much the caption counts in training
 filters: one row per filter run
-    filter_id: hash of policy and captions
+    filter_id: hash of the policy, the captions, the ratings and what was decided
     policy: name of the policy
     manifest: the manifest that was written
     filtered_at: when

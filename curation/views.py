@@ -144,7 +144,7 @@ CORPUS: tuple[Column, ...] = (
         "v",
         """
         kept: whether the last filter kept it; null before any
-        dropped_by = rule: the rule that dropped it
+        dropped_by = rule: the rule that dropped it; empty if kept, null before any filter
         dropped_value = value: the value that decided
         dropped_threshold = threshold: the rule's limit
         weight: what the last filter weighs it with, if kept; 1 unless the policy says otherwise

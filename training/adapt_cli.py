@@ -40,7 +40,9 @@ def adapt(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--also-scale", help="Its WORST:BEST, in the order of --also."),
     ] = None,
-    labels: Annotated[int, typer.Option("--labels", help="Ratings to draw; 0: all.")] = 0,
+    labels: Annotated[
+        int, typer.Option("--labels", help="Ratings to draw of the (first) dataset; 0: all.")
+    ] = 0,
     method: Annotated[
         str, typer.Option("--method", help="auto, ridge, adapter, cues, fused or lora.")
     ] = "auto",
@@ -77,14 +79,18 @@ def adapt(
     new_directory(out, overwrite=overwrite)
     options = rating_options(image_column, score_column, images_root, scale, task, dataset)
     rated, *others = read_rated_datasets(ratings, **options)
-    if others:
-        beside = ", ".join(f"{one.dataset} ({len(one.names):,})" for one in others)
-        say(
-            f"{ratings} has ratings of {1 + len(others)} datasets: scores will be on the scale of "
-            f"{rated.dataset} ({len(rated.names):,} photos; choose by --dataset), beside {beside}"
-        )
     base = load_model(directory)
     others += _others(also or [], also_scale or [], rated.task or base.task)
+    here = (rated.path.resolve(), rated.dataset)
+    # The dataset chosen, and the same table whole: each of its datasets once.
+    others = [one for one in others if (one.path.resolve(), one.dataset) != here]
+    if others:
+        beside = ", ".join(f"{one.called} ({len(one.names):,})" for one in others)
+        say(
+            f"scores will be on the scale of {rated.called} ({len(rated.names):,} photos), learned "
+            f"beside {beside}",
+            "dim",
+        )
     from training import commands as work
 
     model, head = work.adapt(base, rated, config, cache or default_cache(), others)
@@ -100,6 +106,7 @@ def adapt(
 
 
 def _others(tables: list[Path], scales: list[str], task: str) -> list[Rated]:
+    """The datasets of further tables."""
     from training.data import read_rated_datasets
     from uniqa.errors import UsageError
 

@@ -35,6 +35,7 @@ def some_captions(
 def batch_of(
     rows: Sequence[int],
     picks: Sequence[Sequence[int]],
+    photos: Sequence[int],
     scores: torch.Tensor,
     kinds: Sequence[int],
     on_task: Sequence[Sequence[bool]],
@@ -47,7 +48,8 @@ def batch_of(
     Args:
         rows: (n,) of the photos.
         picks: per photo of `rows` the positions of its captions.
-        scores: (all photos,) unified, NaN where nobody rated.
+        photos: per row a number of its photo: one that several datasets rated has several rows.
+        scores: (all rows,) unified, NaN where nobody rated.
         kinds: per photo the code of `Manifest.kinds`.
         on_task: per photo, for each of its captions, whether it speaks of the photo's task.
         loads: per photo how much its captions count, a photo as much as its captions together;
@@ -65,6 +67,11 @@ def batch_of(
         )
     own = torch.tensor([kinds[row] for row in rows])
     return Batch(
-        Side(torch.tensor(rows), scores[rows], own, heavy),
-        Side(torch.tensor(owners), scores[owners], torch.tensor(codes), light),
+        Side(torch.tensor([photos[row] for row in rows]), scores[rows], own, heavy),
+        Side(
+            torch.tensor([photos[row] for row in owners]),
+            scores[owners],
+            torch.tensor(codes),
+            light,
+        ),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS, Scale
 from uniqa.photos import find_photos, search
 from uniqa.rating_files import NAMES, is_table, read_frame
-from uniqa.ratings import RatingsTable, read_datasets
+from uniqa.ratings import RatingsTable, read_datasets, read_ratings, told_of
 from uniqa.splits import SPLITS, seeded_key, split_groups
 
 _COLUMNS = "image image_id dataset task mos mos_std score level scale split group captions".split()
@@ -66,11 +66,16 @@ class Manifest:
         ]
         return max(TASKS, key=lambda task: (told.count(task), task == "quality"))
 
+    def photos(self) -> list[int]:
+        """A number per row: rows of one photo, rated several times, have the same."""
+        first = {image_id: row for row, image_id in reversed(list(enumerate(self.ids)))}
+        return [first[image_id] for image_id in self.ids]
+
     def kinds(self) -> list[int]:
-        """A code per photo: scores of one code can be compared, those of others cannot.
+        """A code per row: scores of one code can be compared, those of others cannot.
 
         Sharpness and beauty are no one score, and neither are the scores of two datasets: mapped
-        to 0–1, one panel's 0.7 is still another's 0.5. −1 where nobody rated.
+        to 0–1, one panel's 0.7 is still another's 0.5. −1 where no task is named.
         """
         pairs = list(zip(self.tasks, self.datasets, strict=True))
         known = sorted({pair for pair in pairs if pair[0]})
@@ -104,6 +109,8 @@ class Rated:
     """How far single votes on a photo spread, on the 0–1 scale; NaN where unknown."""
     dataset: str
     """Its name: as the table has it, or else the file's or folder's."""
+    called: str
+    """The table in messages, with the dataset where it has several."""
 
     def take(self, rows: Sequence[int]) -> Rated:
         """The same table with only these rows, in this order."""
@@ -118,6 +125,7 @@ class Rated:
             self.task,
             self.stds[list(rows)],
             self.dataset,
+            self.called,
         )
 
 
@@ -249,75 +257,50 @@ def _captions(path: Path, row: int, value: Any) -> list[Caption]:
     return captions
 
 
-def read_rated(path: Path, *, dataset: str = "", **options: Any) -> Rated:
+def read_rated(path: Path, **options: Any) -> Rated:
     """Read the ratings of one dataset; arguments and errors as for `read_rated_datasets`.
 
     Raises:
-        InputError: also where the table has several datasets and none is named.
+        InputError: also where the table has several datasets and none is chosen.
     """
-    found = read_rated_datasets(path, dataset=dataset, **options)
-    if len(found) > 1 and not dataset:
-        names = ", ".join(f"{one.dataset} ({len(one.names):,})" for one in found)
-        raise InputError(
-            f"{path} has ratings of several datasets, whose scales may differ: {names}",
-            "Choose one by --dataset",
-        )
-    return found[0]
+    return _each_said(path, options, lambda asked: [read_ratings(path, **asked)])[0]
 
 
-def read_rated_datasets(
-    path: Path,
-    *,
-    image_column: str | None = None,
-    score_column: str | None = None,
-    images_root: Path | None = None,
-    scale: Scale | None = None,
-    task: str = "",
-    dataset: str = "",
-) -> list[Rated]:
+def read_rated_datasets(path: Path, **options: Any) -> list[Rated]:
     """Read a ratings table (a manifest is one), saying what was guessed and left out.
 
     Of a table that names tasks only the rows for `task` are taken: sharpness and beauty are not one
-    score. Of one that names datasets each is by itself, `dataset` or else the largest first, and
-    `scale` is that one's.
+    score. Of one that names datasets each is by itself, those with more ratings first.
+
+    Args:
+        path: the table.
+        options: `image_column`, `score_column`, `images_root`, `scale`, `task` and `only` of
+            `uniqa.ratings.read_datasets`.
 
     Raises:
         InputError: a table that cannot be used, or one for several tasks where none is named.
         UsageError: an option that does not fit it.
     """
+    return _each_said(path, options, lambda asked: read_datasets(path, **asked))
+
+
+def _each_said(
+    path: Path, options: dict[str, Any], read: Callable[[dict[str, Any]], list[RatingsTable]]
+) -> list[Rated]:
+    task = options.get("task", "")
     if task and task not in TASKS:
         raise UsageError(f"no task '{task}'", nearest(task, TASKS))
     _check_not_empty(path, "Give a table with a column for the image and one for its score")
-    tables = read_datasets(
-        path,
-        image_column=image_column,
-        score_column=score_column,
-        images_root=images_root,
-        scale=scale,
-        task=task,
-        first=dataset,
-    )
-    for line in dict.fromkeys(_said(tables, lambda table: table.guessed)):
-        say(f"guessed: {line}", "dim")
-    for line in dict.fromkeys(_said(tables, lambda table: table.dropped)):
-        warn(line)
+    # Without a task named a table of several is refused.
+    tables = read({"task": "", **options})
+    guesses, losses = told_of(tables)
+    for guess in guesses:
+        say(f"guessed: {guess}", "dim")
+    for loss in losses:
+        warn(loss)
     for table in tables:
-        _check_scale(path, table)
+        _check_scale(table)
     return [_rated(table, task) for table in tables]
-
-
-def _said(
-    tables: Sequence[RatingsTable], lines: Callable[[RatingsTable], list[str]]
-) -> Iterator[str]:
-    """What is said of a table; with the dataset's name where it is said of that one alone."""
-    for table in tables:
-        for line in lines(table):
-            everywhere = all(line in lines(other) for other in tables)
-            yield line if everywhere else f"{_name_of(table)}: {line}"
-
-
-def _name_of(table: RatingsTable) -> str:
-    return str(table.frame["dataset"].iloc[0])
 
 
 def _rated(table: RatingsTable, task: str) -> Rated:
@@ -332,19 +315,20 @@ def _rated(table: RatingsTable, task: str) -> Rated:
         scale=table.scale,
         task=task or "".join(table.tasks),
         stds=_spread_of_votes(table),
-        dataset=_name_of(table),
+        dataset=table.dataset,
+        called=table.called,
     )
 
 
-def _check_scale(path: Path, table: RatingsTable) -> None:
+def _check_scale(table: RatingsTable) -> None:
     """Ratings that all lie beyond the told scale would become all the same."""
     scale, mos = table.scale, table.frame["mos"]
     low, high = sorted((scale.worst, scale.best))
     if (mos < low).all() or (mos > high).all():
         raise InputError(
-            f"all {len(mos)} ratings of {path} lie outside the scale {low:g}–{high:g}: they run "
-            f"from {mos.min():g} to {mos.max():g}",
-            "Set it by --scale WORST:BEST",
+            f"all {len(mos)} ratings of {table.called} lie outside the scale {low:g}–{high:g}: "
+            f"they run from {mos.min():g} to {mos.max():g}",
+            "Set it by a column scale" if table.several else "Set it by --scale WORST:BEST",
         )
 
 
@@ -384,7 +368,7 @@ def hold_back(rated: Rated, fraction: float, seed: int) -> tuple[list[int], list
         pool = [row for row, group in enumerate(rated.groups) if told[group] != "test"]
     if len(test) < 2 or len(pool) < 2:
         raise InputError(
-            f"{rated.path} gives {len(pool)} photos to learn from and {len(test)} to test on",
+            f"{rated.called} gives {len(pool)} photos to learn from and {len(test)} to test on",
             "Both need 2 or more, in different groups",
         )
     return pool, test

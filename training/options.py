@@ -29,7 +29,7 @@ TaskOption = Annotated[
 ]
 DatasetOption = Annotated[
     str,
-    typer.Option("--dataset", help="The dataset meant, where the table has several in a column."),
+    typer.Option("--dataset", help="Take this one alone of the datasets that the table names."),
 ]
 ImageColumn = Annotated[str, typer.Option("--image-column", help="Column with the image names.")]
 ScoreColumn = Annotated[str, typer.Option("--score-column", help="Column with the scores.")]
@@ -70,5 +70,5 @@ def rating_options(
         "images_root": images_root,
         "scale": Scale.parse(scale) if scale else None,
         "task": task,
-        "dataset": dataset,
+        "only": dataset,
     }

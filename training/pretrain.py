@@ -44,6 +44,8 @@ class Pairs:
     """Per photo its captions' weights, summing to 1."""
     on_task: list[list[bool]]
     """Per photo, for each of its captions, whether it speaks of the photo's task."""
+    photos: list[int]
+    """Per row its photo's number: `Manifest.photos`."""
     kinds: list[int]
     """Per photo what its score can be compared with: the code of `Manifest.kinds`."""
     scores: torch.Tensor
@@ -63,6 +65,7 @@ class Pairs:
             [self.owned[row] for row in rows],
             [self.weights[row] for row in rows],
             [self.on_task[row] for row in rows],
+            [self.photos[row] for row in rows],
             [self.kinds[row] for row in rows],
             self.scores[list(rows)],
             self.loads and [self.loads[row] for row in rows],
@@ -71,7 +74,7 @@ class Pairs:
     def batch(self, rows: Sequence[int], picks: Sequence[Sequence[int]], *, weigh: bool) -> Batch:
         """What a loss must know of photos `rows` with captions `picks` of each."""
         loads = self.loads if weigh else None
-        return batch_of(rows, picks, self.scores, self.kinds, self.on_task, loads)
+        return batch_of(rows, picks, self.photos, self.scores, self.kinds, self.on_task, loads)
 
 
 @dataclass
@@ -91,7 +94,7 @@ def make_pairs(
 ) -> Pairs:
     """Join a manifest's rows with the features of their photos (in `rows`' order) and captions."""
     kept: list[list[Caption]] = [manifest.captions[row] for row in rows]
-    kinds = manifest.kinds()
+    photos, kinds = manifest.photos(), manifest.kinds()
     shares = [np.array([c.weight for c in captions]) for captions in kept]
     return Pairs(
         images=torch.from_numpy(images),
@@ -102,6 +105,7 @@ def make_pairs(
             [c.task == manifest.tasks[row] for c in captions]
             for row, captions in zip(rows, kept, strict=True)
         ],
+        photos=[photos[row] for row in rows],
         kinds=[kinds[row] for row in rows],
         scores=torch.from_numpy(manifest.scores[list(rows)]).float(),
         loads=shares,

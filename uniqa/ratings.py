@@ -9,8 +9,8 @@ and refuses with one clear line what it cannot use. A manifest is a valid rating
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,15 @@ from uniqa.rating_files import (
 )
 from uniqa.splits import SPLITS, split_groups
 
+_NAMELESS = ["", "nan", "None"]
+"""What a cell without an image name says as text."""
+
 _USUAL_SCALES = ((0, 1), (1, 5), (0, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
 
 
 @dataclass(frozen=True)
 class RatingsTable:
-    """A ratings table made regular.
+    """The ratings of one dataset, made regular.
 
     `frame` has one row per image, in the table's order, with the columns `image` (absolute path
     as text), `name` (as written in the table), `mos` (own scale), `score` (unified, 0–1),
@@ -50,12 +53,24 @@ class RatingsTable:
     guessed: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     tasks: tuple[str, ...] = ()
-    """Tasks that the kept rows are rated for, by a column `task`; other words are no tasks."""
+    """Tasks that the table's rows are rated for, by a column `task`; other words are no tasks."""
+    several: bool = False
+    """Whether the same file has further datasets."""
 
     @property
     def name(self) -> str:
-        """What the table is called in messages."""
-        return self.path.name
+        """What it is called in messages, in short."""
+        return f"{self.dataset} in {self.path.name}" if self.several else self.path.name
+
+    @property
+    def called(self) -> str:
+        """What it is called in messages."""
+        return f"{self.dataset} in {self.path}" if self.several else str(self.path)
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return str(self.frame["dataset"].iloc[0])
 
     def with_splits(self, seed: int = 0) -> pd.DataFrame:
         """`frame` with every empty split filled, group by group (see `split_groups`)."""
@@ -69,39 +84,23 @@ class RatingsTable:
         return frame
 
 
-def read_ratings(
-    path: Path,
-    *,
-    image_column: str | None = None,
-    score_column: str | None = None,
-    images_root: Path | None = None,
-    scale: Scale | None = None,
-    dataset: str | None = None,
-    known_column: str | None = None,
-    task: str | None = None,
-) -> RatingsTable:
-    """Read a ratings table and make it regular.
-
-    Args:
-        path: .csv, .tsv, .parquet, .jsonl (also gzipped text); a container of photos with scores
-            (.tar, .parquet, saved `datasets` directory), or a folder of such.
-        image_column, score_column: names; guessed (and said) when not given. A container's photos
-            are its members, whatever `image_column` says.
-        images_root: folder or container that image names are relative to; guessed when not given:
-            the table's own folder, or an ``images`` folder in it.
-        scale: ends of the scale; guessed (and said) when not given.
-        dataset: name of the dataset; the table's ``dataset`` column or its file name otherwise.
-        known_column: words for a distortion or attribute known of each photo; guessed (and said)
-            when not given, but never where they are numbers.
-        task: whose ratings are wanted: rows that a column ``task`` names another for are left out
-            (and said). Empty: a table of several is refused. Not given: all are taken.
+def read_ratings(path: Path, **options: Any) -> RatingsTable:
+    """Read a table with the ratings of one dataset; arguments and errors as for `read_datasets`.
 
     Raises:
-        InputError: unreadable, no usable column, no usable row, or several tasks.
-        UsageError: a named column that the table does not have.
+        InputError: also where there are several, and `only` names none.
     """
-    opened = _open(path, image_column, score_column, known_column, task)
-    return _regular(opened, opened.raw, images_root, scale, dataset)
+    tables = read_datasets(path, **options)
+    if len({table.dataset for table in tables}) < len(tables):
+        tasks = " and ".join(task for table in tables for task in table.tasks)
+        raise InputError(f"{path} has ratings for {tasks}", "Keep one task per table")
+    if len(tables) > 1:
+        names = ", ".join(f"{one.dataset} ({len(one.frame):,})" for one in tables)
+        raise InputError(
+            f"{path} has ratings of several datasets, whose scales may differ: {names}",
+            "Choose one by --dataset",
+        )
+    return tables[0]
 
 
 def read_datasets(
@@ -111,65 +110,40 @@ def read_datasets(
     score_column: str | None = None,
     images_root: Path | None = None,
     scale: Scale | None = None,
+    dataset: str | None = None,
+    known_column: str | None = None,
     task: str | None = None,
-    first: str = "",
+    only: str = "",
 ) -> list[RatingsTable]:
-    """Read a ratings table as `read_ratings` does, each dataset that it names by itself.
+    """Read a ratings table and make it regular, each dataset that it names by itself.
 
-    Scales of two datasets may differ, even where both are called 1–5: what is made of them must be
-    told which is which.
+    Scales of two datasets may differ, even where both are called 1–5: whoever makes something of
+    them must know which is which.
 
     Args:
-        path, image_column, score_column, images_root, task: as for `read_ratings`.
-        scale: of the first dataset; the others have their own, told or guessed.
-        first: the dataset to begin with; otherwise it is that with the most rated photos.
+        path: .csv, .tsv, .parquet, .jsonl (also gzipped text); a container of photos with scores
+            (.tar, .parquet, saved `datasets` directory), or a folder of such.
+        image_column, score_column: names; guessed (and said) when not given. A container's photos
+            are its members, whatever `image_column` says.
+        images_root: folder or container that image names are relative to; guessed when not given:
+            the table's own folder, or an ``images`` folder in it.
+        scale: ends of the scale; guessed (and said) when not given. Of several datasets those have
+            it that a column ``scale`` says nothing of.
+        dataset: name of the dataset where a column ``dataset`` tells none; the file's otherwise.
+        known_column: words for a distortion or attribute known of each photo; guessed (and said)
+            when not given, but never where they are numbers.
+        task: whose ratings are wanted: rows that a column ``task`` names another for are left out
+            (and said). Empty: a table of several is refused. Not given: ratings of one dataset for
+            two tasks are two tables.
+        only: the one dataset wanted; empty: all.
 
     Returns:
-        A table for every dataset with a rating: `first`, then those with more ratings before
-        those with fewer.
+        A table for every dataset (and task) with a rating, those with more before those with fewer.
 
     Raises:
-        InputError: as `read_ratings`.
-        UsageError: as `read_ratings`, or `first` is not there.
+        InputError: unreadable, no usable column, no usable row, or several tasks.
+        UsageError: a named column, or a dataset, that the table does not have.
     """
-    opened = _open(path, image_column, score_column, None, task)
-    raw, named = opened.raw, _text(opened.raw, opened.columns.get("dataset"), "")
-    rated = pd.to_numeric(raw[opened.columns["mos"]], errors="coerce").notna()
-    # Most photos first, then by name: the order of rows decides nothing.
-    counts = named[rated].value_counts()
-    names = sorted(counts.index, key=lambda name: (name != first, -int(counts[name]), name))
-    if first and first not in names:
-        known = [name for name in names if name] or [_stem(path)]
-        if first not in known:
-            raise UsageError(f"{path} rates no photos of '{first}'", nearest(first, known))
-    if len(names) < 2:
-        return [_regular(opened, raw, images_root, scale)]
-    return [
-        _regular(opened, raw[named == name], images_root, scale if name == names[0] else None)
-        for name in names
-    ]
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A table as it was found, and which of its columns mean what."""
-
-    path: Path
-    raw: pd.DataFrame
-    columns: dict[str, str]
-    inside: bool
-    """Whether the photos lie in containers."""
-    guessed: list[str]
-    dropped: list[str]
-
-
-def _open(
-    path: Path,
-    image_column: str | None,
-    score_column: str | None,
-    known_column: str | None,
-    task: str | None,
-) -> _Opened:
     inside = path.is_dir() or is_container(path)
     guessed, dropped = list[str](), list[str]()
     raw = read_containers(path, score_column, guessed) if inside else read_frame(path)
@@ -181,21 +155,78 @@ def _open(
         "known": known_column,
     }
     columns = _choose_columns(path, raw, named, guessed)
+    names = _text(raw, columns.get("dataset"), "")
+    names = names.where(names != "", dataset or _stem(path))
+    if only:
+        if not (names == only).any():
+            raise UsageError(f"{path} has no dataset '{only}'", nearest(only, sorted(set(names))))
+        raw = raw[names == only]
     if task is not None:
         raw = _of_task(path, raw, columns, task, dropped)
-    return _Opened(path, raw, columns, inside, guessed, dropped)
+    rated = pd.to_numeric(raw[columns["mos"]], errors="coerce").notna()
+    rated &= ~_text(raw, columns["image"], "").isin(_NAMELESS)
+    kinds = names[raw.index]
+    if task is None and len(_tasks(raw[rated], columns.get("task"))) > 1:
+        kinds = kinds + "\0" + _text(raw, columns["task"], "").str.lower()
+    counts = kinds[rated].value_counts()
+    # Most ratings first, then by name: the order of rows decides nothing.
+    order = sorted(counts.index, key=lambda kind: (-int(counts[kind]), kind)) or [""]
+    several = len(order) > 1
+    silent = int((~kinds.isin(order)).sum())
+    if several and silent:
+        dropped.append(f"{silent} rows left out: of datasets without a score")
+    opened = _Opened(path, columns, inside, images_root, scale, several)
+    tables = [
+        _regular(opened, raw[kinds == kind] if several else raw, names, guessed, dropped)
+        for kind in order
+    ]
+    if task is None:
+        return tables
+    # Where some datasets name the one task and others none, it is that of all.
+    whole = _tasks(raw[rated], columns.get("task"))
+    return [replace(table, tasks=whole) for table in tables]
+
+
+def told_of(tables: Sequence[RatingsTable]) -> tuple[list[str], list[str]]:
+    """What was guessed of a file's datasets, and what was left out, each line once.
+
+    A line about some of them only begins with the dataset's name.
+    """
+
+    def lines(of: Callable[[RatingsTable], list[str]]) -> list[str]:
+        said = [
+            line if all(line in of(other) for other in tables) else f"{table.dataset}: {line}"
+            for table in tables
+            for line in of(table)
+        ]
+        return list(dict.fromkeys(said))
+
+    return lines(lambda table: table.guessed), lines(lambda table: table.dropped)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What is known of all datasets of a table."""
+
+    path: Path
+    columns: dict[str, str]
+    inside: bool
+    """Whether the photos lie in containers."""
+    images_root: Path | None
+    scale: Scale | None
+    several: bool
 
 
 def _regular(
     opened: _Opened,
     raw: pd.DataFrame,
-    images_root: Path | None,
-    scale: Scale | None,
-    dataset: str | None = None,
+    names: pd.Series[str],
+    guessed: Sequence[str],
+    dropped: Sequence[str],
 ) -> RatingsTable:
-    """Some rows of a table, made regular."""
+    """The rows of one dataset, made regular."""
     path, columns = opened.path, opened.columns
-    guessed, dropped = list(opened.guessed), list(opened.dropped)
+    guessed, dropped = list(guessed), list(dropped)
     frame = pd.DataFrame({"name": raw[columns["image"]].astype(str).str.strip()})
     for number in ("mos", "std", "votes"):
         source = columns.get(number)
@@ -208,27 +239,24 @@ def _regular(
         # As addresses are told apart below the dataset, wherever it lies.
         frame["name"] = names_below(path, images)
     else:
-        images = resolve_images(path, frame["name"].tolist(), images_root, guessed)
-    frame, merged = _merge_repeats(path, raw.loc[frame.index], frame.assign(image=images))
+        images = resolve_images(path, frame["name"].tolist(), opened.images_root, guessed)
+    frame, merged = _merge_repeats(frame.assign(image=images))
     dropped += merged
     raw = raw.loc[frame.index]
-    own = columns.get("scale")
-    if scale is None and own is not None:
-        scale = _own_scale(path, raw[own])
-    if scale is None:
-        scale = _guess_scale(frame, raw.columns, columns["mos"], guessed)
+    scale = _scale(opened, raw, frame, guessed)
     beyond = int(((frame["mos"] - scale.worst) * (frame["mos"] - scale.best) > 1e-9).sum())
     if beyond:
         dropped.append(f"{beyond} ratings lie beyond the scale {scale.name} and were clipped to it")
     frame["score"] = scale.unify(frame["mos"].to_numpy())
     frame["level"] = [level_of(score) for score in frame["score"]]
-    frame["dataset"] = _text(raw, columns.get("dataset"), dataset or _stem(path))
+    frame["dataset"] = names[frame.index]
     group = _text(raw, columns.get("group"), "")
     frame["group"] = group.where(group != "", frame["name"])
     frame["split"] = _splits(path, _text(raw, columns.get("split"), ""))
     frame["known"] = _text(raw, columns.get("known"), "")
+    frame = frame.reset_index(drop=True)
     tasks = _tasks(raw, columns.get("task"))
-    return RatingsTable(path, frame.reset_index(drop=True), scale, guessed, dropped, tasks)
+    return RatingsTable(path, frame, scale, guessed, dropped, tasks, opened.several)
 
 
 def _choose_columns(
@@ -298,8 +326,13 @@ def _of_task(
 
 def _is_numeric(column: pd.Series[Any]) -> bool:
     """Whether all that a column says are numbers: a code such as 1 to 24 names nothing."""
-    told = column[column.notna() & (column.astype(str).str.strip() != "")]
+    told = column[_told(column)]
     return bool(pd.to_numeric(told, errors="coerce").notna().all())
+
+
+def _told(column: pd.Series[Any]) -> pd.Series[bool]:
+    """Where a column says anything."""
+    return column.notna() & (column.astype(str).str.strip() != "")
 
 
 def _is_fractional(column: pd.Series[Any]) -> bool:
@@ -312,7 +345,7 @@ def _drop_unusable(
     path: Path, raw: pd.DataFrame, frame: pd.DataFrame, columns: dict[str, str]
 ) -> tuple[pd.DataFrame, list[str]]:
     dropped = []
-    unnamed = frame["name"].isin(["", "nan", "None"])
+    unnamed = frame["name"].isin(_NAMELESS)
     unscored = frame["mos"].isna() & ~unnamed
     if unscored.all():
         column = columns["mos"]
@@ -330,13 +363,11 @@ def _drop_unusable(
     return frame, dropped
 
 
-def _merge_repeats(path: Path, raw: pd.DataFrame, frame: pd.DataFrame) -> tuple[Any, list[str]]:
+def _merge_repeats(frame: pd.DataFrame) -> tuple[Any, list[str]]:
     """One row per photo: two of one photo could land on both sides of a draw."""
     again = frame["image"].duplicated()
     if not again.any():
         return frame, []
-    if "task" in raw.columns and raw["task"].nunique() > 1:
-        raise InputError(f"{path} rates one photo for several tasks", "Keep one task per table")
     means = frame.groupby("image")["mos"].transform("mean")
     first = frame.loc[again, "name"].iloc[0]
     merged = f"{int(again.sum())} repeated rows merged to a mean MOS (first: {first})"
@@ -352,22 +383,36 @@ def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:
         )
 
 
-def _own_scale(path: Path, column: pd.Series[Any]) -> Scale:
-    names = sorted({str(name) for name in column})
+def _scale(opened: _Opened, raw: pd.DataFrame, frame: pd.DataFrame, guessed: list[str]) -> Scale:
+    own = None
+    if opened.scale is None or opened.several:
+        own = _own_scale(opened.path, _text(raw, opened.columns.get("scale"), ""))
+    return (
+        own
+        or opened.scale
+        or _guess_scale(frame, raw, opened.columns["mos"], opened.several, guessed)
+    )
+
+
+def _own_scale(path: Path, column: pd.Series[str]) -> Scale | None:
+    names = sorted(set(column) - {""})
     if len(names) > 1:
         raise InputError(
-            f"{path} mixes the scales {', '.join(names)}", "Keep one dataset per ratings table"
+            f"{path} mixes the scales {', '.join(names)}",
+            "Name the dataset of each row in a column dataset, or keep one scale per table",
         )
-    return Scale.parse(names[0])
+    return Scale.parse(names[0]) if names else None
 
 
 def _guess_scale(
-    frame: pd.DataFrame, columns: Iterable[object], column: str, guessed: list[str]
+    frame: pd.DataFrame, raw: pd.DataFrame, column: str, several: bool, guessed: list[str]
 ) -> Scale:
     low, high = float(frame["mos"].min()), float(frame["mos"].max())
     backwards = "dmos" in plain_name(column)
     bins = sorted(
-        int(match[1]) for name in columns if (match := re.fullmatch(r"n(\d{1,2})", str(name)))
+        int(match[1])
+        for name in raw.columns
+        if (match := re.fullmatch(r"n(\d{1,2})", str(name))) and _told(raw[name]).any()
     )
     if len(bins) >= 3 and bins == list(range(bins[0], bins[0] + len(bins))):
         ends = (float(bins[0]), float(bins[-1]))
@@ -381,7 +426,8 @@ def _guess_scale(
     scale = Scale(*(reversed(ends) if backwards else ends))
     better = "lower is better" if backwards else "higher is better"
     guessed.append(
-        f"scale {ends[0]:g}–{ends[1]:g}, {better}, from {why} (set it by --scale WORST:BEST)"
+        f"scale {ends[0]:g}–{ends[1]:g}, {better}, from {why} (set it by --scale WORST:BEST"
+        f"{', or a column scale' if several else ''})"
     )
     return scale
 
@@ -389,7 +435,11 @@ def _guess_scale(
 def _text(raw: pd.DataFrame, column: str | None, default: str) -> pd.Series[str]:
     if column is None:
         return pd.Series(default, index=raw.index, dtype=object)
-    text = raw[column].astype(object).where(raw[column].notna(), default)
+    cells = raw[column]
+    if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
+        # Whole numbers beside empty cells: the names 1 and 2, not 1.0 and 2.0.
+        cells = cells.astype("Int64")
+    text = cells.astype(object).where(cells.notna(), default)
     return text.astype(str).str.strip()
 
 

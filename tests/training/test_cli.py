@@ -255,4 +255,4 @@ def test_tables_of_one_name_are_told_apart_by_their_folders(uniqa_train, model_d
         *words, "--also", ours, "--also-scale", "0:1", "--out", tmp_path / "none"
     )
     assert code == 3
-    assert "two tables are called ours in ratings.csv" in err
+    assert "is given twice" in err

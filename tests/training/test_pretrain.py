@@ -38,6 +38,7 @@ def toy_pairs(n=40, p=12, q=10, seed=0):
         [[k] for k in range(n)],
         [np.ones(1)] * n,
         [[True]] * n,
+        list(range(n)),
         [0] * n,
         torch.tensor(rng.uniform(size=n), dtype=torch.float32),
     )

@@ -18,7 +18,7 @@ from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
 from uniqa.photos import read_photo
 from uniqa.rating_files import is_table
-from uniqa.ratings import read_ratings
+from uniqa.ratings import read_datasets, read_ratings
 from uniqa.splits import SPLITS
 
 ROWS = [("a.jpg", 1.5), ("b.jpg", 3.0), ("c.jpg", 4.5)]
@@ -218,8 +218,12 @@ def test_two_scales_in_one_table_are_refused(tmp_path: Path) -> None:
 
 def test_one_photo_rated_for_two_tasks_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "image,mos,task\na.jpg,2,quality\na.jpg,3,aesthetic\n")
-    with pytest.raises(InputError, match="several tasks"):
+    with pytest.raises(InputError, match="has ratings for aesthetic and quality"):
         read_ratings(path)
+    assert [(one.tasks, one.frame["mos"].tolist()) for one in read_datasets(path)] == [
+        (("aesthetic",), [3]),
+        (("quality",), [2]),
+    ]
 
 
 def test_an_images_folder_beside_the_table_is_found_and_said(

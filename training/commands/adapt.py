@@ -32,7 +32,7 @@ from uniqa.errors import InputError
 
 @dataclass(frozen=True)
 class _Labels:
-    """Photos to learn from, of one table or several."""
+    """Photos to learn from, of one dataset or several."""
 
     views: Views
     scores: Scores
@@ -40,14 +40,16 @@ class _Labels:
     panel: Panel
     ids: list[str]
     images: list[Path]
+    table: Path
+    """The file that the (first) ratings are in."""
 
     @property
     def datasets(self) -> list[str]:
-        """The table of each, by name."""
+        """The dataset of each, by name."""
         return self.panel.datasets
 
     def own(self) -> NDArray[np.intp]:
-        """Rows of the first table."""
+        """Rows of the first dataset."""
         return np.flatnonzero([name == self.datasets[0] for name in self.datasets])
 
 
@@ -71,7 +73,7 @@ def adapt(
             monotone line of its own (`training.scales`).
 
     Raises:
-        InputError: no usable labels, or all the same; two datasets of one name.
+        InputError: no usable labels, or all the same; a dataset given twice.
         UsageError: a package that the method needs is missing.
     """
     if config.method == "lora":
@@ -79,14 +81,11 @@ def adapt(
     task = rated.task or model.task
     tables = [rated, *others]
     names = _names_of(tables)
-    parts = [
-        _labels_of(model, table, name, task, config.labels if not number else 0, config, cache)
-        for number, (table, name) in enumerate(zip(tables, names, strict=True))
-    ]
+    parts = _parts_of(model, dict(zip(names, tables, strict=True)), task, config, cache)
     labels = _joined(parts)
     _warn_of_seen(model, labels, config)
     targets, panel, lines = labels.scores, labels.panel, dict[str, Line]()
-    if others:
+    if len(parts) > 1:
         targets, lines = _one_scale(labels, config)
         # A line's gain stretches the spread of votes as it stretches scores.
         gains = np.array([lines[name].gain for name in panel.datasets])
@@ -117,7 +116,7 @@ def adapt(
         own = labels.own()
         groups = [labels.groups[row] for row in own]
         facts["residuals"] = Residuals.of(apart[own], targets[own], groups).as_facts()
-    if others:
+    if len(parts) > 1:
         facts["datasets"] = {
             name: {"labels": labels.datasets.count(name), "gain": line.gain, "offset": line.offset}
             for name, line in lines.items()
@@ -125,7 +124,8 @@ def adapt(
     head = Head(method, learned, task, rated.scale.name, facts)
     provenance = {
         "command": "adapt",
-        "ratings": list(dict.fromkeys(table.path.name for table in tables)),
+        "ratings": [table.path.name for table in {t.path.resolve(): t for t in tables}.values()],
+        "datasets": list(dict.fromkeys(panel.datasets)),
         "config": asdict(config) | {"epochs": config.epochs_used, "lr": config.lr_used},
         "labels": len(targets),
         "method": method,
@@ -141,15 +141,35 @@ def adapt(
     return replace(model, head=head, seen=seen, provenance=provenance), head
 
 
+def _parts_of(
+    model: Model, tables: dict[str, Rated], task: str, config: AdaptConfig, cache: Path
+) -> list[_Labels]:
+    """Labels of every dataset, by its name; `--labels` is of the first."""
+    (name, first), *others = tables.items()
+    parts = [_labels_of(model, first, name, task, config, cache)]
+    for name, table in others:
+        try:
+            parts.append(_labels_of(model, table, name, task, replace(config, labels=0), cache))
+        except InputError as error:
+            if table.path.resolve() != first.path.resolve():
+                raise
+            # Nobody named it: it came along with the dataset that was meant.
+            warn(f"{name} is left out: {error}")
+    return parts
+
+
 def _names_of(tables: Sequence[Rated]) -> list[str]:
     """What each dataset is called in the head's facts and in lines to people."""
-    names = [table.dataset for table in tables]
-    if len(set(names)) < len(names):
-        # Parts of one dataset may lie in several files, rated by different people.
-        names = [f"{table.dataset} in {table.path.name}" for table in tables]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two tables are called {twice}", "Rename one of the files")
+    # Parts of one dataset may lie in several files, of one name in several folders.
+    ways = (
+        [table.dataset for table in tables],
+        [f"{table.dataset} in {table.path.name}" for table in tables],
+        [f"{table.dataset} in {table.path.resolve()}" for table in tables],
+    )
+    names = next((way for way in ways if len(set(way)) == len(way)), None)
+    if names is None:
+        twice = next(name for name in ways[-1] if ways[-1].count(name) > 1)
+        raise InputError(f"the dataset {twice} is given twice", "Name it once")
     return names
 
 
@@ -173,7 +193,6 @@ def _labels_of(
     rated: Rated,
     name: str,
     task: str,
-    count: int,
     config: AdaptConfig,
     cache: Path,
 ) -> _Labels:
@@ -181,17 +200,17 @@ def _labels_of(
     if not any(rated.splits):
         rows = list(range(len(rated.splits)))
     elif not rows:
-        raise InputError(f"{rated.path} has splits, but no row of split 'train'")
+        raise InputError(f"{rated.called} has splits, but no row of split 'train'")
     found, good = rated_features(model, rated.take(rows), cache)
     usable, good = one_per_photo(rated.take(rows), found, good)
-    drawn = draw([found.ids[at] for at in good], count, config.seed)
-    if count > len(good):
-        warn(f"--labels {count}: only {len(good)} rated photos to learn from, all are used")
+    drawn = draw([found.ids[at] for at in good], config.labels, config.seed)
+    if config.labels > len(good):
+        warn(f"--labels {config.labels}: only {len(good)} rated photos to learn from, all are used")
     labels = usable.take(drawn)
     check_differ(usable, drawn, "to learn from")
     if len(drawn) < FEW:
         warn(
-            f"{rated.path}: {len(drawn)} ratings are very few to learn from; give {FEW} or more, "
+            f"{rated.called}: {len(drawn)} ratings are very few to learn from; give {FEW} or more, "
             "better 50"
         )
     ids = [found.ids[good[at]] for at in drawn]
@@ -200,24 +219,26 @@ def _labels_of(
     apart = ids if config.method != "lora" else []
     views = views_of(model, features, task, cache, apart)
     panel = Panel([name] * len(drawn), labels.stds)
-    return _Labels(views, labels.scores, labels.groups, panel, ids, labels.images)
+    return _Labels(views, labels.scores, labels.groups, panel, ids, labels.images, rated.path)
 
 
 def _joined(parts: Sequence[_Labels]) -> _Labels:
-    """All tables' labels; a photo rated in several is learned from in the first alone."""
+    """All datasets' labels; a photo rated in several is learned from in the first alone."""
     views = parts[0].views.beside(*(part.views for part in parts[1:]))
     ids = [key for part in parts for key in part.ids]
     images = [path for part in parts for path in part.images]
     first = {key: row for row, key in reversed(list(enumerate(ids)))}
     rows = sorted(first.values())
     if len(rows) < len(ids):
-        warn(f"{len(ids) - len(rows)} photos are rated in several tables: the first one counts")
+        warn(f"{len(ids) - len(rows)} photos are rated in several datasets: the first one counts")
     scores = np.concatenate([part.scores for part in parts])
+    # Groups of two files may share a name by chance; those of one file are one group, whatever the
+    # dataset: photos that are alike, or one photo that several panels rated.
+    files = list(dict.fromkeys(part.table.resolve() for part in parts))
     groups = [
-        # Contents of two tables may share a name.
-        f"{name}/{group}" if len(parts) > 1 else group
+        f"{files.index(part.table.resolve())}/{group}" if len(files) > 1 else group
         for part in parts
-        for name, group in zip(part.datasets, part.groups, strict=True)
+        for group in part.groups
     ]
     datasets = [name for part in parts for name in part.datasets]
     panel = Panel(datasets, np.concatenate([part.panel.stds for part in parts]))
@@ -228,6 +249,7 @@ def _joined(parts: Sequence[_Labels]) -> _Labels:
         panel.take(rows),
         [ids[row] for row in rows],
         [images[row] for row in rows],
+        parts[0].table,
     )
 
 

@@ -22,6 +22,7 @@ from training.views import views_of
 from training.votes import Votes, read_votes
 from uniqa.console import progress, say, warn
 from uniqa.errors import InputError, UsageError
+from uniqa.levels import Scale
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def evaluate(
         )
     # Drawn by identity: the same draws wherever the photos lie.
     panel = Panel([""] * len(ids), usable.stds)
-    own = _own_head(model, task_name, [ids[row] for row in test])
+    own = _own_head(model, task_name, rated.scale, [ids[row] for row in test])
     task = Task(views, usable.scores, usable.groups, ids, pool, test, panel, own)
     with progress() as bar:
         job = bar.add_task("evaluating", total=steps_of(task, config), note="")
@@ -124,7 +125,7 @@ def evaluate(
     }
 
 
-def _own_head(model: Model, task: str, test: Sequence[str]) -> Learned | None:
+def _own_head(model: Model, task: str, scale: Scale, test: Sequence[str]) -> Learned | None:
     """The head that the model has, if it is for this task; says so if it has learned from these."""
     head = model.head
     if head is None:
@@ -132,6 +133,12 @@ def _own_head(model: Model, task: str, test: Sequence[str]) -> Learned | None:
     if head.task != task:
         say(f"the model's own head is for {head.task} and is not compared", "dim")
         return None
+    if head.scale != scale.name:
+        say(
+            f"the model's own head was learned on the scale {head.scale}, these ratings are on "
+            f"{scale.name}: both are taken to begin and end alike",
+            "dim",
+        )
     seen = sum(one in model.seen and one not in model.trained_on for one in test)
     if seen:
         warn(

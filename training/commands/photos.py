@@ -26,7 +26,7 @@ def rated_features(model: Model, rated: Rated, cache: Path) -> tuple[PhotoFeatur
     if not good:
         first = min(found.errors)
         raise InputError(
-            f"none of the {len(rated.images)} photos of {rated.path} can be read "
+            f"none of the {len(rated.images)} photos of {rated.called} can be read "
             f"(first: {rated.images[first]}: {found.errors[first]})",
             "Check --images-root and --image-column",
         )
@@ -52,7 +52,7 @@ def one_per_photo(
     if len(kept) < len(good):
         name = next(rated.names[at] for at in good if first[found.ids[at]] != at)
         warn(
-            f"{rated.path}: {len(good) - len(kept)} photos are copies of others, byte for byte "
+            f"{rated.called}: {len(good) - len(kept)} photos are copies of others, byte for byte "
             f"(first: {name}); merged to their mean rating"
         )
         means = [float(np.mean(rated.scores[copies[found.ids[at]]])) for at in kept]
@@ -68,12 +68,12 @@ def check_differ(rated: Rated, rows: Sequence[int], what: str) -> None:
     """
     if len(rows) < 2:
         raise InputError(
-            f"{rated.path} has {len(rows)} usable rating {what}", "Two or more are needed"
+            f"{rated.called} has {len(rows)} usable rating {what}", "Two or more are needed"
         )
     scores = rated.scores[list(rows)]
     if np.ptp(scores) == 0:
         value = float(rated.scale.restore(scores[0]))
         raise InputError(
-            f"all {len(rows)} ratings {what} in {rated.path} are the same ({value:g})",
+            f"all {len(rows)} ratings {what} in {rated.called} are the same ({value:g})",
             "Give photos of different quality",
         )

@@ -43,7 +43,7 @@ from uniqa.errors import InputError
 START_PHOTOS = 4000
 """Photos that the projections' closed-form start of `compact` is measured on."""
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 
 
 @dataclass

@@ -33,6 +33,8 @@ class Examples:
     """Per photo its captions' weights, summing to 1."""
     loads: list[NDArray[np.float64]]
     """The same as the manifest has them."""
+    photos: list[int]
+    """Per row its photo's number: `Manifest.photos`."""
     kinds: list[int]
     """Per photo what its score can be compared with: the code of `Manifest.kinds`."""
     on_task: list[list[bool]]
@@ -45,7 +47,7 @@ class Examples:
     @classmethod
     def of(cls, manifest: Manifest, rows: Sequence[int]) -> Examples:
         """These rows of a manifest."""
-        kinds = manifest.kinds()
+        photos, kinds = manifest.photos(), manifest.kinds()
         shares = [np.array([c.weight for c in manifest.captions[row]]) for row in rows]
         return cls(
             [manifest.images[row] for row in rows],
@@ -55,6 +57,7 @@ class Examples:
             [manifest.captions[row] for row in rows],
             [share / share.sum() for share in shares],
             shares,
+            [photos[row] for row in rows],
             [kinds[row] for row in rows],
             [[c.task == manifest.tasks[row] for c in manifest.captions[row]] for row in rows],
         )
@@ -66,4 +69,4 @@ class Examples:
         captions together.
         """
         loads = self.loads if weigh else None
-        return batch_of(rows, picks, self.scores, self.kinds, self.on_task, loads)
+        return batch_of(rows, picks, self.photos, self.scores, self.kinds, self.on_task, loads)

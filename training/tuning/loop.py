@@ -441,8 +441,8 @@ class Loop:
                     value.copy_(checkpoint.average[name])
                 self.ema.steps = int(checkpoint.facts["averaged"])
         restore_optimizer(self.optimizer, checkpoint.optimizer)
-        where = {image_id: row for row, image_id in enumerate(self.examples.ids)}
-        self.reader.broken = {where[one] for one in checkpoint.facts["broken"] if one in where}
+        broken = set(checkpoint.facts["broken"])
+        self.reader.broken = {row for row, one in enumerate(self.examples.ids) if one in broken}
         self._told = len(self.reader.broken)
         self.records = list(checkpoint.facts["records"])
         self._epoch_losses = list(checkpoint.facts["epoch_losses"])

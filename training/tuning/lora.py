@@ -27,7 +27,7 @@ def need_peft(option: str = "--lora") -> None:
         UsageError: it is not installed.
     """
     if importlib.util.find_spec("peft") is None:
-        raise UsageError(f"{option} needs the package peft", "Run: pip install 'uniqa[lora]'")
+        raise UsageError(f"{option} needs the package peft", "Run: pip install peft")
 
 
 def add_lora(tower: nn.Module, rank: int, *, seed: int) -> None:
