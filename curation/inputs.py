@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from curation.config import Source
@@ -18,7 +19,7 @@ from uniqa.console import say, warn
 from uniqa.containers import is_container, stamp
 from uniqa.errors import InputError, UsageError, nearest
 from uniqa.levels import TASKS
-from uniqa.ratings import RatingsTable, read_datasets, told_of
+from uniqa.ratings import RatingsTable, fill_splits, read_datasets, told_of
 
 _OF_TABLES = (
     "ratings_task",
@@ -49,9 +50,13 @@ class Inputs:
             known: (dataset, group) → split, as the corpus has it.
         """
         found: dict[str, tuple[Rated, ...]] = {}
-        for table, task in self.tables:
-            for path, rated in rated_photos(table, task, seed=seed, known=known).items():
-                found[path] = (*found.get(path, ()), rated)
+        for _, some in groupby(self.tables, key=lambda pair: pair[0].path):
+            tables = list(some)
+            # In one draw: whoever rated them, photos of one group stay together.
+            frames = fill_splits([table for table, _ in tables], seed)
+            for (table, task), frame in zip(tables, frames, strict=True):
+                for path, rated in rated_photos(table, frame, task, known=known).items():
+                    found[path] = (*found.get(path, ()), rated)
         return found
 
 
@@ -91,7 +96,8 @@ def _read_source(source: Source) -> tuple[set[str], list[RatingsTable]]:
     paths = set(photos)
     for table in tables:
         paths.update(table.frame["image"])
-    lost = [path for table in tables for path in table.frame["image"] if stamp(path)[0] < 0]
+    named = dict.fromkeys(path for table in tables for path in table.frame["image"])
+    lost = [path for path in named if stamp(path)[0] < 0]
     if lost and len(lost) == len(paths):
         raise InputError(
             f"none of the {len(lost):,} images named is there (first: {lost[0]})",

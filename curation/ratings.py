@@ -9,27 +9,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import pandas as pd
+
 from curation.corpus import Corpus
 from curation.plan import Rated
 from uniqa.ratings import RatingsTable
+from uniqa.splits import SPLITS
 
 UNDAMAGED = frozenset("clean none no pristine reference ref original undistorted normal".split())
 """What a table may write of a photo without a distortion: nothing that could be told."""
 
 
 def rated_photos(
-    table: RatingsTable, task: str, *, seed: int, known: Mapping[tuple[str, str], str]
+    table: RatingsTable, drawn: pd.DataFrame, task: str, *, known: Mapping[tuple[str, str], str]
 ) -> dict[str, Rated]:
     """What the table says of each photo, by absolute path.
 
     Args:
         table: a regular ratings table.
+        drawn: its frame with a split for every photo, which counts where neither the table nor the
+            corpus gives one.
         task: what its ratings speak about.
-        seed: for splits that neither the table nor the corpus gives.
         known: (dataset, group) → split, as the corpus has it.
     """
     told = set(table.frame.loc[table.frame["split"] != "", "image"])
-    frame = table.with_splits(seed)
+    frame = drawn.copy()
     # What the table says holds; else what the corpus has; only a new group gets what was drawn.
     # The draw is over the whole table all the same: a run that was stopped must not draw anew.
     frame["split"] = [
@@ -57,11 +61,13 @@ def rated_photos(
 
 
 def known_splits(corpus: Corpus) -> dict[tuple[str, str], str]:
-    """(dataset, group) → split of everything rated so far."""
+    """(dataset, group) → split of everything rated so far; test before val before train."""
+    ranks = " ".join(f"WHEN '{split}' THEN {rank}" for rank, split in enumerate(SPLITS))
     return {
         (dataset, group): split
         for dataset, group, split in corpus.rows(
-            "SELECT DISTINCT dataset, group_id, split FROM ratings"
+            f"SELECT dataset, group_id, arg_max(split, CASE split {ranks} END) FROM ratings "
+            "GROUP BY ALL"
         )
     }
 

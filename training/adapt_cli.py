@@ -81,9 +81,10 @@ def adapt(
     rated, *others = read_rated_datasets(ratings, **options)
     base = load_model(directory)
     others += _others(also or [], also_scale or [], rated.task or base.task)
-    here = (rated.path.resolve(), rated.dataset)
-    # The dataset chosen, and the same table whole: each of its datasets once.
-    others = [one for one in others if (one.path.resolve(), one.dataset) != here]
+    if dataset:
+        # The dataset chosen, and then the same table whole: each of its datasets once.
+        here = (rated.path.resolve(), rated.dataset)
+        others = [one for one in others if (one.path.resolve(), one.dataset) != here]
     if others:
         beside = ", ".join(f"{one.called} ({len(one.names):,})" for one in others)
         say(

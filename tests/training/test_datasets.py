@@ -15,7 +15,7 @@ from training.batching import batch_of
 from training.data import read_manifest, read_rated, read_rated_datasets
 from training.losses import Objective
 from training.losses.multipositive import positives
-from training.pretrain import make_pairs
+from training.pretrain import _align, make_pairs
 from training.tuning.data import Examples
 from uniqa.errors import InputError, UsageError
 from uniqa.levels import Scale
@@ -213,6 +213,68 @@ def test_a_dataset_that_cannot_be_learned_from_is_left_out(uniqa_train, model_di
     code, _, err = uniqa_train(*words, "--overwrite", "--ratings", path, "--also", own)
     assert code == 3
     assert "no row of split 'train'" in " ".join(err.split())
+
+
+def test_what_one_dataset_tests_the_others_do_not_teach(uniqa_train, model_dir, tmp_path):
+    rows = manifest_rows(tmp_path)
+    others = [row | {"split": ""} for row in kinder(rows, tmp_path)]
+    lines = [
+        f"{row['image']},{row['mos']},{row['dataset']},{row['group']},{row['split']}"
+        for row in [*rows, *others]
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["image,mos,dataset,group,split", *lines]))
+    code, out, err = uniqa_train(
+        "adapt", model_dir, "--ratings", path, "--method", "ridge", "--json",
+        "--out", tmp_path / "head",
+    )  # fmt: skip
+    assert code == 0, err
+    # `chelsea` is in val, `camera` in test.
+    labels = {name: told["labels"] for name, told in json.loads(out)["datasets"].items()}
+    assert labels == {"tiny": 12, "other": 12}
+    assert "12 photos left out: their group is in val or test" in " ".join(err.split())
+
+
+def test_pandas_own_index_is_no_harm(tmp_path):
+    rows = manifest_rows(tmp_path)
+    parts = [
+        pd.DataFrame({"image": [r["image"] for r in some], "mos": [r["mos"] for r in some]})
+        for some in (rows[:14], rows[14:])
+    ]
+    frame = pd.concat([part.assign(dataset=name) for part, name in zip(parts, "ab", strict=True)])
+    assert frame.index.duplicated().any()
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert [len(one.names) for one in read_rated_datasets(tmp_path / "t.parquet")] == [14, 10]
+    frame.set_index("image").to_parquet(tmp_path / "named.parquet")
+    assert [len(one.names) for one in read_rated_datasets(tmp_path / "named.parquet")] == [14, 10]
+
+
+def test_a_missing_name_in_parquet_is_left_out(tmp_path, capsys):
+    rows = manifest_rows(tmp_path)
+    frame = pd.DataFrame({"image": [r["image"] for r in rows], "mos": [r["mos"] for r in rows]})
+    frame.loc[3, "image"] = None
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert len(read_rated(tmp_path / "t.parquet").names) == 23
+    assert "1 rows left out: no image name" in capsys.readouterr().err
+
+
+def test_a_told_scale_stands_where_the_column_means_something_else(tmp_path, capsys):
+    rows = manifest_rows(tmp_path)
+    names = ["a"] * 14 + ["b"] * 10
+    path = table_of(rows, tmp_path / "t.csv", names, scale=[2, 4] * 12)
+    with pytest.raises(InputError, match="mixes the scales 2, 4"):
+        read_rated_datasets(path)
+    assert {one.scale for one in read_rated_datasets(path, scale=Scale(1, 5))} == {Scale(1, 5)}
+
+
+def test_rows_of_one_photo_are_left_out_together_when_the_start_is_chosen(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 40)), rng.normal(size=(30, 4))
+    once = _align(x, y, range(30))
+    twice = _align(np.repeat(x, 2, 0), np.repeat(y, 2, 0), np.repeat(range(30), 2).tolist())
+    fooled = _align(np.repeat(x, 2, 0), np.repeat(y, 2, 0), range(60))
+    # Noise teaches nothing: a copy of itself must not say otherwise.
+    assert np.abs(twice).sum() < 1.1 * np.abs(once).sum() < np.abs(fooled).sum() / 2
 
 
 def test_groups_of_one_table_are_kept_whole_whoever_rated(mixed, model_dir, tmp_path, monkeypatch):

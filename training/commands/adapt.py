@@ -145,17 +145,42 @@ def _parts_of(
     model: Model, tables: dict[str, Rated], task: str, config: AdaptConfig, cache: Path
 ) -> list[_Labels]:
     """Labels of every dataset, by its name; `--labels` is of the first."""
-    (name, first), *others = tables.items()
-    parts = [_labels_of(model, first, name, task, config, cache)]
-    for name, table in others:
+    parts: list[_Labels] = []
+    files: set[Path] = set()
+    for name, table in tables.items():
+        file = table.path.resolve()
+        some = replace(config, labels=0) if parts else config
+        beside = [one for one in tables.values() if one is not table and one.path.resolve() == file]
         try:
-            parts.append(_labels_of(model, table, name, task, replace(config, labels=0), cache))
+            labels = _labels_of(model, _without_tested(table, beside), name, task, some, cache)
         except InputError as error:
-            if table.path.resolve() != first.path.resolve():
+            if file not in files:
                 raise
-            # Nobody named it: it came along with the dataset that was meant.
+            # Nobody named it: it came along with the larger one of its table.
             warn(f"{name} is left out: {error}")
+            continue
+        files.add(file)
+        parts.append(labels)
     return parts
+
+
+def _without_tested(table: Rated, beside: Sequence[Rated]) -> Rated:
+    """The table without photos of groups that another dataset of the same file holds back."""
+    held = {
+        group
+        for one in beside
+        for group, split in zip(one.groups, one.splits, strict=True)
+        if split in ("val", "test")
+    }
+    kept = [row for row, group in enumerate(table.groups) if group not in held]
+    if not kept:
+        raise InputError(f"all groups of {table.called} are in val or test of another dataset")
+    if len(kept) < len(table.groups):
+        warn(
+            f"{table.called}: {len(table.groups) - len(kept)} photos left out: their group is in "
+            "val or test of another dataset of the table"
+        )
+    return table.take(kept)
 
 
 def _names_of(tables: Sequence[Rated]) -> list[str]:
@@ -257,7 +282,10 @@ def _one_scale(labels: _Labels, config: AdaptConfig) -> tuple[Scores, dict[str, 
     def apart(targets: Scores) -> Scores:
         told = out_of_fold("ridge", labels.views, targets, labels.groups, config)
         if told is None:
-            raise InputError("too few groups of photos to bring datasets to one scale")
+            raise InputError(
+                "too few groups of photos to bring datasets to one scale",
+                "Learn from one: leave --also out, or choose one by --dataset",
+            )
         return told
 
     targets, lines = align_scales(labels.scores, labels.datasets, apart)

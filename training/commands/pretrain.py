@@ -61,7 +61,10 @@ def pretrain(
         "manifest": {"name": manifest.path.name, "sha256": manifest.sha256},
         "config": asdict(config) | {"epochs": config.epochs_used, "lr": config.lr_used},
         "encoders": {"image": image.name, "text": text.name, "crop_policy": image.policy},
-        "photos": {split: len(members) for split, members in learnt.rows.items()},
+        "photos": {
+            split: len({manifest.ids[row] for row in members})
+            for split, members in learnt.rows.items()
+        },
         "kept_epoch": history.kept,
         "versions": versions(),
     }

@@ -106,6 +106,8 @@ class PixelCache:
         """Keep a photo; false where there is no room."""
         need = SIZE.size + pixels.nbytes
         with self._lock:
+            if image_id in self:
+                return True
             while self._old and need > self._room:
                 path, size = next(iter(self._old.items()))
                 del self._old[path]
