@@ -114,6 +114,6 @@ def _only_fit(run: Run, plan: Plan, engine: Engine, missing: int) -> None:
         if tokens is not None and engine.context is not None:
             said += (
                 f"; the longest prompt has {tokens:,} tokens and its answer up to "
-                f"{plan.sampling.max_tokens:,}, of {engine.context:,}"
+                f"{plan.answer_tokens:,}, of {engine.context:,}"
             )
     say(said)

@@ -133,6 +133,16 @@ class Plan:
         return 1 if question.answer_start else self.samples
 
     @property
+    def answer_tokens(self) -> int:
+        """Tokens of the longest answer; a level is told by a single one."""
+        levels = all(
+            self.library.cue(task, cue).answer_start
+            for task in self.tasks
+            for cue in self.cues[task]
+        )
+        return 1 if levels else self.sampling.max_tokens
+
+    @property
     def per_photo(self) -> int:
         """Captions wanted per photo and model."""
         return sum(

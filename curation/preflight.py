@@ -104,7 +104,7 @@ def probe(
         captions=len(answers),
         refused=len(refused),
         prompt_tokens=_longest(answers),
-        answer_tokens=plan.sampling.max_tokens,
+        answer_tokens=plan.answer_tokens,
         context=engine.context,
         captions_per_second=timed / max(1e-9, seconds) if timed else 1 / max(1e-9, loaded),
         load_seconds=loaded,
@@ -186,7 +186,7 @@ def _pixels(path: str, max_side: int) -> int:
 def _must_fit(engine: Engine, plan: Plan, results: Sequence[Answer | Refused]) -> None:
     answers = [result for result in results if isinstance(result, Answer)]
     longest, context = _longest(answers), engine.context
-    answer = plan.sampling.max_tokens
+    answer = plan.answer_tokens
     if longest is not None and context is not None and longest + answer > context:
         raise UsageError(
             f"the longest prompt seen has {longest:,} tokens and an answer up to {answer:,}: more "

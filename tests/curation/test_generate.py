@@ -109,6 +109,12 @@ def plan(**changes: Any) -> Plan:
     )
 
 
+def test_a_level_takes_one_token_of_the_context() -> None:
+    assert plan().answer_tokens == Sampling().max_tokens
+    assert plan(cues={"quality": ["score"]}).answer_tokens == 1
+    assert plan(cues={"quality": ["score", "noise"]}).answer_tokens == Sampling().max_tokens
+
+
 def rated(split: str = "train", level: str = "good", **changes: Any) -> Rated:
     facts = {"std": None, "votes": None, "scale": "linear[1,5]", "group": "g", "mos": 4.0}
     named = {"dataset": "koniq", "task": "quality", "score": 0.7}
