@@ -1,10 +1,11 @@
 """What the pocket models see and how well they obey, on photos they did not learn from.
 
-    python benchmarks/pocket.py [--photos FOLDER] [--rated TABLE] [--limit 60]
+    python benchmarks/pocket.py [--photos FOLDER] [--rated TABLE] [--limit 60] [--models FOLDER]
 
 Asks both models through vLLM and through plain transformers, compares their texts and speed, and
 writes the result into RESULTS.md and into the models' cards. Without `--photos`, clean photos are
-those that installed packages bring; `--rated` names a table of people's quality ratings.
+those that installed packages bring; `--rated` names a table of people's quality ratings; `--models`
+a folder that the builder wrote, whose models are examined instead of the shipped ones (no cards).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if __package__ is None:
 from benchmarks.results import machine, write_section
 from curation.embed import SentenceEncoder
 from curation.engines import make_engine
+from curation.pocket import shipped
 from curation.pocket.card import write_card
+from curation.pocket.effort import effort_of
 from curation.pocket.exam import Examiner, damaged, distinct, percent, variety
 from curation.pocket.examine import FAULTS_PER_PHOTO, held_out
 from curation.pocket.incontext import exemplars_change
@@ -42,7 +45,10 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--rated", type=Path)
     parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--models", type=Path)
     options = parser.parse_args()
+    if options.models:
+        shipped.MODELS = options.models
     photos = held_out(options.photos, options.limit)
     own = held_out(None, options.limit)
     rated = _rated(options.rated) if options.rated else None
@@ -56,9 +62,14 @@ def main() -> None:
         results[name]["vendi"], results[name]["vendi_pair"] = spread[name], spread["pair"]
         results[name]["where"] = f"{len(photos)} clean photos {source}"
         results[name]["machine"] = machine()
-        write_card(shipped_models()[name], name, results[name])
-    write_section("Pocket models", _table(results), _command(options))
-    console.say("written: benchmarks/RESULTS.md and the models' cards")
+        if not options.models:
+            write_card(shipped_models()[name], name, results[name])
+    title, told = "Pocket models", ""
+    if options.models:
+        title = "Pocket models built anew"
+        told = f"Built with {effort_of(options.models / POCKETS[0])}.\n\n"
+    write_section(title, told + _table(results), _command(options))
+    console.say("written: benchmarks/RESULTS.md" + ("" if options.models else ", cards"))
 
 
 def _examine(
@@ -134,6 +145,8 @@ def _command(options: argparse.Namespace) -> str:
         words.append(f"--photos {options.photos.name}")
     if options.rated:
         words.append(f"--rated {options.rated.parent.name}/{options.rated.name}")
+    if options.models:
+        words.append(f"--models {options.models.name}")
     return " ".join(words)
 
 

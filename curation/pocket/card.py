@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from curation.pocket.effort import FULL, effort_of
+from curation.pocket.effort import FULL, THOROUGH, effort_of
 from curation.pocket.exam import percent
 from curation.pocket.sources import (
     CREDITS,
@@ -74,8 +74,21 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
     return rows
 
 
+def _thorough(folder: Path) -> str:
+    return " --thorough" if effort_of(folder) == THOROUGH else ""
+
+
 def _effort(folder: Path) -> str:
-    return "" if effort_of(folder) == FULL else f"The builder takes {FULL} by now.\n"
+    had = effort_of(folder)
+    if had == FULL:
+        return ""
+    if had == THOROUGH:
+        return (
+            "These are the steps of `--thorough`, some 105 minutes on two cores by their pace. Without\n"
+            f"it there are {FULL},\n"
+            "in 82 minutes; what such models see is in `benchmarks/RESULTS.md`.\n"
+        )
+    return f"The builder takes {FULL} by now.\n"
 
 
 def _since(learned: Sequence[Photograph]) -> str:
@@ -155,10 +168,9 @@ person or by another model.
 
 ## How to build it again
 
-    python -m curation.pocket build --work FOLDER
+    python -m curation.pocket build --work FOLDER{_thorough(folder)}
 
-Seeded and resumable; some 85 minutes on two cores, by the pace of its stages. The packages are
-fetched with `apt-get`.
+Seeded and resumable. The packages are fetched with `apt-get`.
 This model has had {effort_of(folder)}.
 {_effort(folder)}{_since(learned)}"""
     (folder / "README.md").write_text(text, encoding="utf-8")
