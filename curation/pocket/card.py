@@ -84,8 +84,8 @@ def _effort(folder: Path) -> str:
         return ""
     if had == THOROUGH:
         return (
-            "These are the steps of `--thorough`, some 105 minutes on two cores by their pace. Without\n"
-            f"it there are {FULL},\n"
+            "These are the steps of `--thorough`, some 105 minutes on two cores by their pace. "
+            f"Without\nit there are {FULL},\n"
             "in 82 minutes; what such models see is in `benchmarks/RESULTS.md`.\n"
         )
     return f"The builder takes {FULL} by now.\n"
