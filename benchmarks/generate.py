@@ -165,6 +165,8 @@ def _write_bank(bank: Path, options: argparse.Namespace) -> None:
     from uniqa.photos import find_photos, read_photo
 
     spare = find_photos(options.photos)[options.limit :][: 4 * options.shots]
+    if len(spare) < 2 * options.shots:
+        raise SystemExit(f"--limit {options.limit} leaves {len(spare)} photos for exemplars")
     engine = MeasuredEngine()
     with bank.open("w") as file:
         for number, path in enumerate(spare):
