@@ -287,15 +287,17 @@ def _differences(found: dict[Row, dict[str, list[float]]], budgets: list[str]) -
         ("adapter: curated − uncurated", ("adapter", "curated"), ("adapter", "uncurated")),
         ("adapter: curated − shuffled", ("adapter", "curated"), ("adapter", "shuffled")),
     ]
+    pairs = [pair for pair in pairs if pair[1] in found and pair[2] in found]
+    if not pairs:
+        return
     yield "| difference, same splits and draws | " + " | ".join(budgets) + " |"
     yield "|---|" + "---:|" * len(budgets)
     for name, ours, theirs in pairs:
-        if ours in found and theirs in found:
-            cells = []
-            for budget in budgets:
-                away = np.array(found[ours][budget]) - np.array(found[theirs][budget])
-                cells.append(f"{away.mean():+.3f} (above in {np.mean(away > 0):.0%})")
-            yield f"| {name} | " + " | ".join(cells) + " |"
+        cells = []
+        for budget in budgets:
+            away = np.array(found[ours][budget]) - np.array(found[theirs][budget])
+            cells.append(f"{away.mean():+.3f} (above in {np.mean(away > 0):.0%})")
+        yield f"| {name} | " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":
