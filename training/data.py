@@ -293,13 +293,13 @@ def _each_said(
     _check_not_empty(path, "Give a table with a column for the image and one for its score")
     # Without a task named a table of several is refused.
     tables = read({"task": "", **options})
+    for table in tables:
+        _check_scale(table)
     guesses, losses = told_of(tables)
     for guess in guesses:
         say(f"guessed: {guess}", "dim")
     for loss in losses:
         warn(loss)
-    for table in tables:
-        _check_scale(table)
     return [_rated(table, task) for table in tables]
 
 
