@@ -405,7 +405,8 @@ def _scale(opened: _Opened, raw: pd.DataFrame, frame: pd.DataFrame, guessed: lis
         except UniqaError as error:
             if opened.scale is None:
                 raise
-            guessed.append(f"{opened.scale.name} is the scale: of its column, {error}")
+            told = opened.scale.name
+            guessed.append(f"the scale is {told}, as told; its column is none ({error})")
     return (
         own
         or opened.scale

@@ -265,6 +265,7 @@ def test_a_told_scale_stands_where_the_column_means_something_else(tmp_path, cap
     with pytest.raises(InputError, match="mixes the scales 2, 4"):
         read_rated_datasets(path)
     assert {one.scale for one in read_rated_datasets(path, scale=Scale(1, 5))} == {Scale(1, 5)}
+    assert "as told; its column is none" in " ".join(capsys.readouterr().err.split())
 
 
 def test_rows_of_one_photo_are_left_out_together_when_the_start_is_chosen(tmp_path):
