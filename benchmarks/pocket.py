@@ -37,6 +37,8 @@ from uniqa.photos import Pixels, read_photo
 from uniqa.ratings import read_ratings
 
 SAME = 50
+FEWEST = 24
+"""Photos that all parts of the exam need."""
 
 
 def main() -> None:
@@ -47,6 +49,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=60)
     parser.add_argument("--models", type=Path)
     options = parser.parse_args()
+    if options.limit < FEWEST:
+        parser.error(f"--limit {options.limit}: {FEWEST} photos or more")
     if options.models:
         shipped.MODELS = options.models
     photos = held_out(options.photos, options.limit)
